@@ -1,0 +1,21 @@
+// swift-tools-version: 6.1
+// SPDX-License-Identifier: GPL-2.0-only
+import PackageDescription
+
+/// The model's functions are called across modules in the hot path, so a release build must inline them.
+let modelSettings: [SwiftSetting] = [
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
+]
+
+let package = Package(
+    name: "mmdiff",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    ],
+    targets: [
+        .target(name: "CKernel"),
+        .target(name: "CFiber", linkerSettings: [.linkedLibrary("boost_context")]),
+        .target(name: "Simulation", dependencies: ["CKernel", "CFiber"], swiftSettings: modelSettings),
+        .target(name: "KernelModel", dependencies: ["CKernel", "Simulation"], swiftSettings: modelSettings),
+    ]
+)

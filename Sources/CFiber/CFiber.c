@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Memory at fixed addresses, for stacks and arenas: see CFiber.h. */
+#define _GNU_SOURCE
+#include "CFiber.h"
+#include <sys/mman.h>
+
+void *fiber_map(void *address, size_t size)
+{
+	const size_t guard = 4096;
+	char *base = mmap((char *)address - guard, size + guard, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (base == MAP_FAILED)
+		return NULL;
+	mprotect(base, guard, PROT_NONE);
+	return base + guard;
+}

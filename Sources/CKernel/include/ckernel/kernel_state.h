@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The root of an arena: one whole simulated machine.  Everything a run can change lies in the arena, so
+ * that a snapshot is a copy of its used part; only tables that never change after boot lie outside.
+ */
+#pragma once
+
+#include <ckernel/mm_types.h>
+#include <ckernel/mmu_notifier.h>
+#include <ckernel/percpu.h>
+#include <ckernel/sched.h>
+
+#pragma clang assume_nonnull begin
+
+struct kernel_ops;
+struct simulation_ops;
+
+enum lru_list {
+	LRU_INACTIVE_ANON,
+	LRU_ACTIVE_ANON,
+	LRU_INACTIVE_FILE,
+	LRU_ACTIVE_FILE,
+	LRU_UNEVICTABLE,
+	NR_LRU_LISTS
+};
+
+enum node_stat_item {
+	NR_MLOCK = NR_LRU_LISTS, /* the first ones count the pages of each LRU list */
+	NR_ISOLATED_ANON,
+	NR_ISOLATED_FILE,
+	NR_ANON_MAPPED,
+	NR_FILE_MAPPED,
+	NR_FILE_PAGES,
+	NR_SHMEM,
+	NR_ANON_THPS,
+	NR_SHMEM_THPS,
+	NR_FILE_THPS,
+	NR_SHMEM_PMDMAPPED,
+	NR_FILE_PMDMAPPED,
+	NR_FILE_DIRTY,
+	NR_WRITEBACK,
+	NR_VM_NODE_STAT_ITEMS
+};
+
+enum vm_event_item {
+	PGFAULT,
+	PGMAJFAULT,
+	PGACTIVATE,
+	PGDEACTIVATE,
+	PGLAZYFREE,
+	PGLAZYFREED,
+	PGROTATED,
+	PGSTEAL,
+	PGMIGRATE_SUCCESS,
+	PGMIGRATE_FAIL,
+	UNEVICTABLE_PGCULLED,
+	UNEVICTABLE_PGSCANNED,
+	UNEVICTABLE_PGRESCUED,
+	UNEVICTABLE_PGMLOCKED,
+	UNEVICTABLE_PGMUNLOCKED,
+	UNEVICTABLE_PGCLEARED,
+	UNEVICTABLE_PGSTRANDED,
+	THP_SPLIT_PAGE,
+	THP_SPLIT_PMD,
+	PGVOLATILE,
+	NR_VM_EVENT_ITEMS
+};
+
+/* A node's LRU lists and counters (pg_data_t with its one lruvec and its zone). */
+struct KERNEL_OBJECT pglist_data {
+	spinlock_t lru_lock;
+	struct list_head lists[NR_LRU_LISTS];
+	struct list_head free_area; /* free blocks of a huge page, by their head page */
+	struct list_head split_queue;
+	spinlock_t split_queue_lock;
+	int nr_free;
+	int nid;
+};
+
+/* The swap area, its swap cache included (address_space of swap). */
+struct KERNEL_OBJECT swap_info_struct {
+	spinlock_t lock;
+	spinlock_t cache_lock;
+	u8 max; /* slots, slot 0 (the header) included */
+	u8 next;
+	u8 swap_map[MAX_SWAP_SLOTS];            /* users; SWAP_HAS_CACHE */
+	struct page *_Nullable cache[MAX_SWAP_SLOTS];
+	u64 contents[MAX_SWAP_SLOTS];
+};
+
+#define SWAP_HAS_CACHE 0x40
+#define SWAP_MAP_MAX 0x3e
+
+/* A pool of objects of one size.  Freed objects are poisoned and reused last in, first out. */
+struct kmem_cache {
+	char *base;
+	u32 size;
+	u16 count, in_use;
+	u16 free[64];    /* stack of free indices */
+	u16 nr_free;
+	u64 live;        /* mask */
+	u64 pending;     /* freed, but a grace period must end first */
+	bool typesafe_by_rcu; /* reused at once, but only as the same type; never poisoned */
+};
+
+/* Memory freed after a grace period: object `index` of cache `cache`, once `readers` is empty. */
+struct rcu_callback {
+	u8 cache, index;
+	u8 readers; /* mask of tasks that were in a read section */
+	u8 used;
+};
+
+#define MAX_RCU_CALLBACKS 16
+
+enum kmem_cache_kind {
+	CACHE_mm_struct,
+	CACHE_vm_area_struct,
+	CACHE_anon_vma,
+	CACHE_anon_vma_chain,
+	CACHE_page_table,
+	NR_KMEM_CACHES
+};
+
+/* A page held by a pin: GUP, and later device I/O through it. */
+struct pin {
+	struct page *_Nullable page;
+	u8 longterm, write, mm, owner;
+};
+
+/* Broken invariants, as bits.  What each says in words: KernelModel/Invariants. */
+enum violation_kind {
+	VIOLATION_user_data,
+	VIOLATION_nr_mlock,
+	VIOLATION_mlocked_without_vma,
+	VIOLATION_unevictable_without_reason,
+	VIOLATION_refcount,
+	VIOLATION_mapcount,
+	VIOLATION_freed_reachable,
+	VIOLATION_held_at_return,
+	VIOLATION_lock_order,
+	VIOLATION_self_deadlock,
+	VIOLATION_sleeping_in_atomic,
+	VIOLATION_bad_unlock,
+	VIOLATION_lost_entry,
+	VIOLATION_rss,
+	VIOLATION_stale_translation,
+	VIOLATION_bad_page,
+	VIOLATION_lru,
+	VIOLATION_bug_on,
+	VIOLATION_leak,
+	VIOLATION_swap_map,
+	NR_VIOLATION_KINDS
+};
+
+/* What made the first violation: for the report. */
+struct violation {
+	u8 kind, task;
+	u16 op, yield_point;
+	unsigned long object, value;
+};
+
+#define MAX_VIOLATIONS 8
+
+/* How a run ended. */
+enum run_end { RUN_GOES_ON, RUN_COMPLETE, RUN_DEADLOCK, RUN_STEP_LIMIT, RUN_LIVELOCK, RUN_BUG };
+
+/* The levels of an outcome that are accumulated while running: multisets, as sums of hashes. */
+struct tally {
+	u64 events, cost;
+};
+
+struct KERNEL_OBJECT kernel_state {
+	struct kernel_ops *ops;
+	const struct simulation_ops *simulation;
+	struct task_struct *current;
+	char *arena_end; /* the high-water mark: everything below is in use */
+
+	/* machine shape */
+	u8 nr_cpus, nr_nodes, nr_tasks, nr_mms, nr_files, ptrs_per_pte, ptrs_per_pmd, hpage_pmd_order;
+	u8 pagevec_size;
+	u16 nr_pages;
+	u32 step_limit;
+
+	/* scheduler */
+	u8 run_end;     /* enum run_end */
+	u8 interleaving; /* tasks may be switched; off while the machine is set up */
+	u8 nr_violations;
+	u8 poison;
+	u8 lru_disable_count;
+	u32 steps;
+	u32 violations;      /* mask of enum violation_kind */
+	u32 context_switches;
+	u64 reached;         /* mask of changed functions that were entered */
+	struct violation violation[MAX_VIOLATIONS];
+	u32 lock_order[NR_LOCK_CLASSES]; /* [a] has bit b: b was taken while a was held */
+	struct tally tally;
+	u64 next_token;      /* user data: never the same twice */
+
+	/* memory */
+	struct page *mem_map;
+	struct pglist_data *nodes;
+	struct per_cpu *cpus;
+	struct task_struct *tasks;
+	struct address_space *files;
+	struct swap_info_struct *swap_info;
+	struct mm_struct *_Nullable mms[MAX_MMS];
+	struct secondary_mmu *_Nullable secondary_mmus[MAX_MMS];
+	long vm_stat[NR_VM_NODE_STAT_ITEMS];
+	u32 vm_events[NR_VM_EVENT_ITEMS];
+	struct kmem_cache caches[NR_KMEM_CACHES];
+	struct rcu_callback rcu_callbacks[MAX_RCU_CALLBACKS];
+	struct pin pins[MAX_PINS];
+	struct list_head mmlist; /* mms with swap entries (init_mm.mmlist) */
+	struct mutex lru_add_drain_all_lock;
+	u64 shadow_unknown[MAX_MMS]; /* pages whose expected data are undecided: invariant 1 */
+	u64 shadow[MAX_MMS][64];     /* expected token of each private page */
+};
+
+/* The machine that runs.  A variant loaded at run time reaches the host's variable through a pointer. */
+#ifdef MMDIFF_PLUGIN
+extern struct kernel_state **mmdiff_kernel;
+#define kernel (*mmdiff_kernel)
+#else
+extern struct kernel_state *kernel NONISOLATED_UNSAFE;
+#endif
+
+static inline struct page *_pfn_to_page(unsigned long pfn)
+{
+	return &kernel->mem_map[pfn];
+}
+
+#pragma clang assume_nonnull end

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Counts, addresses and flags of pages (include/linux/mm.h, page_ref.h, pagemap.h). */
+#pragma once
+
+#include <ckernel/rmap.h>
+
+#pragma clang assume_nonnull begin
+
+#define EPERM 1
+#define ENOENT 2
+#define EINTR 4
+#define EIO 5
+#define EAGAIN 11
+#define ENOMEM 12
+#define EACCES 13
+#define EFAULT 14
+#define EBUSY 16
+#define EEXIST 17
+#define EINVAL 22
+#define ENOSPC 28
+
+#define VM_FAULT_OOM 0x1U
+#define VM_FAULT_SIGBUS 0x2U
+#define VM_FAULT_MAJOR 0x4U
+#define VM_FAULT_WRITE 0x8U
+#define VM_FAULT_SIGSEGV 0x40U
+#define VM_FAULT_NOPAGE 0x100U
+#define VM_FAULT_LOCKED 0x200U
+#define VM_FAULT_RETRY 0x400U
+#define VM_FAULT_FALLBACK 0x800U
+#define VM_FAULT_DONE_COW 0x1000U
+#define VM_FAULT_ERROR (VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV)
+
+#define FAULT_FLAG_WRITE 0x1U
+#define FAULT_FLAG_MKWRITE 0x2U
+#define FAULT_FLAG_ALLOW_RETRY 0x4U
+#define FAULT_FLAG_TRIED 0x20U
+#define FAULT_FLAG_USER 0x40U
+#define FAULT_FLAG_REMOTE 0x80U
+
+#define FOLL_WRITE 0x01U
+#define FOLL_TOUCH 0x02U
+#define FOLL_GET 0x04U
+#define FOLL_DUMP 0x08U
+#define FOLL_FORCE 0x10U
+#define FOLL_POPULATE 0x40U
+#define FOLL_SPLIT_PMD 0x20000U
+#define FOLL_MIGRATION 0x400U
+#define FOLL_MLOCK 0x1000U
+#define FOLL_LONGTERM 0x10000U
+#define FOLL_PIN 0x40000U
+#define GUP_PIN_COUNTING_BIAS 1024
+
+#define GFP_KERNEL 0x1U
+#define GFP_HIGHUSER_MOVABLE 0x2U
+#define GFP_TRANSHUGE 0x4U
+#define __GFP_NORETRY 0x8U
+
+#define PROT_NONE_ 0x0UL
+#define PROT_READ_ 0x1UL
+#define PROT_WRITE_ 0x2UL
+
+/* How a page was lost or gained, for migrate_pages(). */
+#define MIGRATE_ASYNC 0
+#define MIGRATE_SYNC_LIGHT 1
+#define MIGRATE_SYNC 2
+#define MR_COMPACTION 0
+#define MR_NUMA_MISPLACED 1
+#define MR_SYSCALL 2
+#define MR_LONGTERM_PIN 3
+
+#define DRAIN_ALL_CPUS 0xffU
+
+/* Lives on the fault's stack. */
+struct vm_fault {
+	struct vm_area_struct *vma;
+	unsigned int flags;
+	unsigned long address;
+	pgoff_t pgoff;
+	pmd_t *pmd;
+	pte_t *_Nullable pte;
+	spinlock_t *_Nullable ptl;
+	pte_t orig_pte;
+	pmd_t orig_pmd;
+	struct page *_Nullable cow_page;
+	struct page *_Nullable page;
+	pgtable_t _Nullable prealloc_pte;
+};
+
+#define MMU_GATHER_BUNDLE 8
+
+/* Lives on the unmapper's stack (include/asm-generic/tlb.h). */
+struct mmu_gather {
+	struct mm_struct *mm;
+	unsigned long start, end;
+	bool fullmm, freed_tables, need_flush_all;
+	u8 nr, nr_tables;
+	struct page *_Nullable pages[MMU_GATHER_BUNDLE];
+	struct page_table *_Nullable tables[MAX_PTRS_PER_PMD];
+};
+
+/* Address of a member of a struct that lies on a stack, for Swift. */
+static inline struct page *_Nullable *mmu_gather_pages(struct mmu_gather *tlb) { return tlb->pages; }
+static inline struct page_table *_Nullable *mmu_gather_tables(struct mmu_gather *tlb) { return tlb->tables; }
+
+static inline int page_count(struct page *page) { return compound_head(page)->_refcount; }
+static inline void get_page(struct page *page) { compound_head(page)->_refcount++; }
+static inline bool get_page_unless_zero(struct page *page)
+{
+	struct page *head = compound_head(page);
+	if (head->_refcount == 0)
+		return false;
+	head->_refcount++;
+	return true;
+}
+/* True when the last reference is gone and the page must be freed. */
+static inline bool put_page_testzero(struct page *page) { return --compound_head(page)->_refcount == 0; }
+static inline bool page_ref_freeze(struct page *page, int count)
+{
+	if (page->_refcount != count)
+		return false;
+	page->_refcount = 0;
+	return true;
+}
+static inline void page_ref_unfreeze(struct page *page, int count) { page->_refcount = count; }
+static inline void page_ref_add(struct page *page, int nr) { page->_refcount += nr; }
+static inline void page_ref_sub(struct page *page, int nr) { page->_refcount -= nr; }
+
+static inline int compound_mapcount(struct page *page) { return compound_head(page)->compound_mapcount + 1; }
+
+/* Mappings of this very page (mm/util.c, __page_mapcount() of v5.13): a file THP counts its mappings by
+ * pmd in each _mapcount already, an anonymous one does not. */
+static inline int page_mapcount(struct page *page)
+{
+	int ret = page->_mapcount + 1;
+	if (!PageCompound(page) || !PageAnon(page))
+		return ret;
+	ret += compound_mapcount(page);
+	if (PageDoubleMap(page))
+		ret--;
+	return ret;
+}
+
+static inline void *_Nullable page_rmapping(struct page *page)
+{
+	return (void *)((unsigned long)compound_head(page)->mapping & ~PAGE_MAPPING_FLAGS);
+}
+static inline struct anon_vma *_Nullable page_anon_vma(struct page *page)
+{
+	return PageAnon(page) ? (struct anon_vma *)page_rmapping(page) : NULL;
+}
+/* The file a page belongs to; NULL for anonymous pages (whose swap cache the callers ask for by entry). */
+static inline struct address_space *_Nullable page_file_mapping(struct page *page)
+{
+	return PageAnon(page) ? NULL : (struct address_space *)compound_head(page)->mapping;
+}
+static inline void set_page_anon_mapping(struct page *page, struct anon_vma *anon_vma)
+{
+	page->mapping = (void *)((unsigned long)anon_vma | PAGE_MAPPING_ANON);
+}
+static inline pgoff_t page_to_pgoff(struct page *page)
+{
+	return PageTail(page) ? compound_head(page)->index + (pgoff_t)(page - compound_head(page)) : page->index;
+}
+
+static inline unsigned long vma_pages(struct vm_area_struct *vma)
+{
+	return (vma->vm_end - vma->vm_start) >> PAGE_SHIFT;
+}
+static inline pgoff_t linear_page_index(struct vm_area_struct *vma, unsigned long address)
+{
+	return ((address - vma->vm_start) >> PAGE_SHIFT) + vma->vm_pgoff;
+}
+static inline bool vma_is_anonymous(struct vm_area_struct *vma) { return !vma->vm_file; }
+/* shmem counts as swap-backed although it is a file. */
+static inline bool vma_is_shmem(struct vm_area_struct *vma)
+{
+	return vma->vm_file && vma->vm_file->kind == MAPPING_SHMEM;
+}
+/* The hardware bits that vm_flags allow (protection_map[]): private mappings are never writable at once. */
+static inline unsigned long vm_get_page_prot(unsigned long vm_flags)
+{
+	if (!(vm_flags & (VM_READ | VM_WRITE | VM_EXEC)))
+		return _PAGE_PROTNONE;
+	return _PAGE_PRESENT | _PAGE_USER |
+	       ((vm_flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED) ? _PAGE_RW : 0);
+}
+static inline pte_t maybe_mkwrite(pte_t pte, struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_WRITE ? pte_mkwrite(pte) : pte;
+}
+static inline bool is_cow_mapping(unsigned long flags)
+{
+	return (flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+}
+static inline int mm_counter_file(struct page *page)
+{
+	return PageSwapBacked(page) ? MM_SHMEMPAGES : MM_FILEPAGES;
+}
+static inline int mm_counter(struct page *page)
+{
+	return PageAnon(page) ? MM_ANONPAGES : mm_counter_file(page);
+}
+
+#pragma clang assume_nonnull end

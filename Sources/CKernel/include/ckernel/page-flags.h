@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Page flags and their accessors, after include/linux/page-flags.h.  None of them yields: kernel code
+ * that reads a flag another task may change yields by name first. */
+#pragma once
+
+#include <ckernel/mm_types.h>
+
+#pragma clang assume_nonnull begin
+
+enum pageflags {
+	PG_locked,
+	PG_referenced,
+	PG_uptodate,
+	PG_dirty,
+	PG_lru,
+	PG_active,
+	PG_workingset,
+	PG_error,
+	PG_reserved,
+	PG_private,
+	PG_writeback,
+	PG_head,
+	PG_mappedtodisk,
+	PG_reclaim,
+	PG_swapbacked,
+	PG_unevictable,
+	PG_mlocked,
+	PG_swapcache,
+	PG_double_map,
+	NR_PAGEFLAGS
+};
+
+#define PAGE_MAPPING_ANON 0x1UL
+#define PAGE_MAPPING_MOVABLE 0x2UL
+#define PAGE_MAPPING_KSM 0x3UL
+#define PAGE_MAPPING_FLAGS 0x3UL
+
+static inline struct page *compound_head(struct page *page)
+{
+	return page->compound_head ? page->compound_head : page;
+}
+
+#define PAGE_FLAG_ON(name, bit, target)                                              \
+	static inline bool Page##name(struct page *page)                             \
+	{                                                                            \
+		return target(page)->flags >> (bit) & 1;                             \
+	}                                                                            \
+	static inline void SetPage##name(struct page *page)                          \
+	{                                                                            \
+		target(page)->flags |= 1UL << (bit);                                 \
+	}                                                                            \
+	static inline void ClearPage##name(struct page *page)                        \
+	{                                                                            \
+		target(page)->flags &= ~(1UL << (bit));                              \
+	}                                                                            \
+	static inline bool TestSetPage##name(struct page *page)                      \
+	{                                                                            \
+		bool old = Page##name(page);                                         \
+		SetPage##name(page);                                                 \
+		return old;                                                          \
+	}                                                                            \
+	static inline bool TestClearPage##name(struct page *page)                    \
+	{                                                                            \
+		bool old = Page##name(page);                                         \
+		ClearPage##name(page);                                               \
+		return old;                                                          \
+	}
+
+/* PF_HEAD, PF_NO_TAIL: the flag lives in the head page; PF_ANY: each page has its own. */
+#define PF_ANY(page) (page)
+PAGE_FLAG_ON(Locked, PG_locked, compound_head)
+PAGE_FLAG_ON(Referenced, PG_referenced, compound_head)
+PAGE_FLAG_ON(Uptodate, PG_uptodate, compound_head)
+PAGE_FLAG_ON(Dirty, PG_dirty, compound_head)
+PAGE_FLAG_ON(LRU, PG_lru, compound_head)
+PAGE_FLAG_ON(Active, PG_active, compound_head)
+PAGE_FLAG_ON(Workingset, PG_workingset, compound_head)
+PAGE_FLAG_ON(Error, PG_error, compound_head)
+PAGE_FLAG_ON(Reserved, PG_reserved, compound_head)
+PAGE_FLAG_ON(Private, PG_private, PF_ANY)
+PAGE_FLAG_ON(Writeback, PG_writeback, compound_head)
+PAGE_FLAG_ON(Head, PG_head, PF_ANY)
+PAGE_FLAG_ON(Reclaim, PG_reclaim, compound_head)
+PAGE_FLAG_ON(SwapBacked, PG_swapbacked, compound_head)
+PAGE_FLAG_ON(Unevictable, PG_unevictable, compound_head)
+PAGE_FLAG_ON(Mlocked, PG_mlocked, compound_head)
+PAGE_FLAG_ON(SwapCacheFlag, PG_swapcache, compound_head)
+PAGE_FLAG_ON(DoubleMap, PG_double_map, compound_head)
+
+static inline bool PageSwapCache(struct page *page)
+{
+	return PageSwapBacked(page) && PageSwapCacheFlag(page);
+}
+
+static inline bool PageTail(struct page *page)
+{
+	return page->compound_head != NULL;
+}
+
+static inline bool PageCompound(struct page *page)
+{
+	return PageHead(page) || PageTail(page);
+}
+
+/* The only compound pages of the model are transparent huge pages. */
+static inline bool PageTransHuge(struct page *page)
+{
+	return PageHead(page);
+}
+
+static inline bool PageTransCompound(struct page *page)
+{
+	return PageCompound(page);
+}
+
+static inline bool PageAnon(struct page *page)
+{
+	return (unsigned long)compound_head(page)->mapping & PAGE_MAPPING_ANON;
+}
+
+static inline bool PageKsm(struct page *page)
+{
+	return ((unsigned long)compound_head(page)->mapping & PAGE_MAPPING_FLAGS) == PAGE_MAPPING_KSM;
+}
+
+#pragma clang assume_nonnull end

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A task: a simulated thread, with what the scheduler and lockdep of the simulation keep for it. */
+#pragma once
+
+#include <ckernel/mm_types.h>
+
+#pragma clang assume_nonnull begin
+
+#define MAX_HELD_LOCKS 16
+#define MAX_YIELD_POINTS 1024
+#define MAX_OPS 64
+
+enum task_state { TASK_RUNNABLE, TASK_WAITING, TASK_DONE };
+
+/* What a waiting task waits for. */
+enum wait_kind {
+	WAIT_NONE,
+	WAIT_SPINLOCK,
+	WAIT_MUTEX,
+	WAIT_RWSEM_READ,
+	WAIT_RWSEM_WRITE,
+	WAIT_PAGE_LOCK,
+	WAIT_PAGE_WRITEBACK,
+	WAIT_PTE_CHANGE,   /* migration_entry_wait(): wait_value differs from the word */
+	WAIT_LOCAL_LOCK,
+	WAIT_IPI,          /* wait_value: mask of CPUs that must have interrupts on */
+	WAIT_RCU,          /* wait_value: mask of tasks whose read sections must end */
+	WAIT_WORD,         /* wait_value equals the word */
+	WAIT_PROCESS,      /* process wait_value has been forked */
+};
+
+struct held_lock {
+	void *lock;
+	u8 class_, subclass, read, _pad[5];
+};
+
+/* mm/rmap.c, batched TLB flushes of reclaim (include/linux/mm_types_task.h). */
+struct tlbflush_unmap_batch {
+	u8 cpumask;
+	bool flush_required, writable;
+	u8 mms; /* mask of mm numbers whose ptes were cleared */
+};
+
+struct KERNEL_OBJECT task_struct {
+	void *_Nullable context; /* the fiber, while it does not run */
+	struct mm_struct *_Nullable mm;
+	u8 number, cpu;
+	u8 state;                /* enum task_state */
+	u8 wait_kind;            /* enum wait_kind */
+	u8 preempt_count, irq_disable_count, rcu_read_lock_nesting, nr_held_locks;
+	void *_Nullable wait_object;
+	unsigned long wait_value;
+	u32 wait_ticket;
+	u16 op;                  /* which op of its program it is at */
+	u16 yield_point;         /* where it last stood: index into the names */
+	u32 steps;
+	u32 priority;            /* PCT */
+	bool kthread, memalloc, fatal_signal, oom_victim;
+	struct held_lock held_locks[MAX_HELD_LOCKS];
+	struct tlbflush_unmap_batch tlb_ubc;
+	long results[MAX_OPS];
+	u16 occurrences[MAX_YIELD_POINTS]; /* op number in the high byte, count in the low one */
+};
+
+#pragma clang assume_nonnull end

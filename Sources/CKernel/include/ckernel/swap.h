@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Swap entries and their kin in page tables (include/linux/swapops.h), LRU helpers (mm_inline.h). */
+#pragma once
+
+#include <ckernel/page-flags.h>
+#include <ckernel/pgtable.h>
+
+#pragma clang assume_nonnull begin
+
+/* A non-present pte: type in the top bits, offset where a pfn would be.  Offset 0 of the swap area is
+ * its header, so no entry is ever 0. */
+#define SWP_TYPE_SHIFT 58
+#define SWP_SWAPFILE 0UL
+#define SWP_MIGRATION_READ 1UL
+#define SWP_MIGRATION_WRITE 2UL
+#define SWP_PTE_MARKER 3UL
+#define SWP_HWPOISON 4UL
+
+static inline swp_entry_t swp_entry(unsigned long type, unsigned long offset)
+{
+	return (swp_entry_t){type << SWP_TYPE_SHIFT | offset << PAGE_SHIFT};
+}
+static inline unsigned long swp_type(swp_entry_t entry) { return entry.val >> SWP_TYPE_SHIFT & 0x1f; }
+static inline unsigned long swp_offset(swp_entry_t entry) { return entry.val >> PAGE_SHIFT & 0xffff; }
+static inline bool is_swap_pte(pte_t pte) { return !pte_none(pte) && !pte_present(pte); }
+static inline swp_entry_t pte_to_swp_entry(pte_t pte) { return (swp_entry_t){pte.pte & ~_PAGE_CHG_FLAGS}; }
+static inline pte_t swp_entry_to_pte(swp_entry_t entry) { return __pte(entry.val); }
+static inline bool non_swap_entry(swp_entry_t entry) { return swp_type(entry) != SWP_SWAPFILE; }
+static inline swp_entry_t make_migration_entry(struct page *page, bool write)
+{
+	return swp_entry(write ? SWP_MIGRATION_WRITE : SWP_MIGRATION_READ, page_to_pfn(page));
+}
+static inline bool is_migration_entry(swp_entry_t entry)
+{
+	return swp_type(entry) == SWP_MIGRATION_READ || swp_type(entry) == SWP_MIGRATION_WRITE;
+}
+static inline bool is_write_migration_entry(swp_entry_t entry) { return swp_type(entry) == SWP_MIGRATION_WRITE; }
+static inline swp_entry_t make_migration_entry_read(swp_entry_t entry)
+{
+	return swp_entry(SWP_MIGRATION_READ, swp_offset(entry));
+}
+static inline struct page *migration_entry_to_page(swp_entry_t entry) { return pfn_to_page(swp_offset(entry)); }
+static inline bool is_pmd_migration_entry(pmd_t pmd)
+{
+	return !pmd_none(pmd) && !pmd_present(pmd) && is_migration_entry((swp_entry_t){pmd.pmd & ~_PAGE_CHG_FLAGS});
+}
+static inline swp_entry_t pmd_to_swp_entry(pmd_t pmd) { return (swp_entry_t){pmd.pmd & ~_PAGE_CHG_FLAGS}; }
+static inline pmd_t swp_entry_to_pmd(swp_entry_t entry) { return __pmd(entry.val); }
+
+/* include/linux/mm_inline.h */
+static inline bool page_is_file_lru(struct page *page) { return !PageSwapBacked(page); }
+static inline enum lru_list page_lru_base_type(struct page *page)
+{
+	return page_is_file_lru(page) ? LRU_INACTIVE_FILE : LRU_INACTIVE_ANON;
+}
+static inline enum lru_list page_lru(struct page *page)
+{
+	if (PageUnevictable(page))
+		return LRU_UNEVICTABLE;
+	return page_lru_base_type(page) + (PageActive(page) ? 1 : 0);
+}
+static inline unsigned int thp_order(struct page *page) { return PageHead(page) ? kernel->hpage_pmd_order : 0; }
+static inline int thp_nr_pages(struct page *page) { return 1 << thp_order(page); }
+static inline struct pglist_data *page_pgdat(struct page *page) { return &kernel->nodes[page->nid]; }
+static inline struct page *lru_to_page(struct list_head *node) { return container_of(node, struct page, lru); }
+
+#pragma clang assume_nonnull end

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What a run did.  For comparison it is kept as a multiset: a sum of hashes by task and object, which no
+// reordering of independent steps changes.  A replay also keeps every line.
+
+import CKernel
+
+/// Notes something the level `events` compares: a notifier call, a TLB flush, a drain.
+@inline(__always)
+public func noteEvent(_ event: event_kind, _ object: UInt, _ value: UInt) {
+    let task = UInt64(kernel.current.number)
+    kernel.tally.pointee.events &+= mix(task << 56 ^ UInt64(event.rawValue) << 48 ^ UInt64(object) << 16 ^ UInt64(value))
+    if _slowPath(scheduler.logging != 0) {
+        appendLog(LOG_EVENT, event: UInt8(event.rawValue), object: UInt64(object), value: UInt64(value))
+    }
+}
+
+/// Notes work the level `cost` compares: a lock taken, a pte or a vma visited.
+@inline(__always)
+public func noteCost(_ event: event_kind, _ object: UInt, _ value: UInt) {
+    let task = UInt64(kernel.current.number)
+    kernel.tally.pointee.cost &+= mix(task << 56 ^ UInt64(event.rawValue) << 48 ^ UInt64(object) << 16) &* UInt64(value)
+    if _slowPath(scheduler.logging != 0) {
+        appendLog(LOG_EVENT, event: UInt8(event.rawValue), object: UInt64(object), value: UInt64(value))
+    }
+}
+
+@inline(never)
+func appendLog(_ kind: log_kind, event: UInt8 = 0, object: UInt64 = 0, value: UInt64 = 0) {
+    guard let log = scheduler.log, Int32(scheduler.nr_log) < MAX_LOG_ENTRIES else { return }
+    let task = kernel.current
+    log[Int(scheduler.nr_log)] = log_entry(
+        kind: UInt8(kind.rawValue), task: task.number, cpu: task.cpu, event: event, op: task.op,
+        yield_point: task.yield_point, object: object, value: value)
+    scheduler.nr_log += 1
+}
+
+/// Notes the start or the end of an op in the log.
+public func logOp(start: Bool, value: Int = 0) {
+    if _slowPath(scheduler.logging != 0) {
+        appendLog(start ? LOG_OP_START : LOG_OP_END, value: UInt64(bitPattern: Int64(value)))
+    }
+}
