@@ -17,5 +17,13 @@ let package = Package(
         .target(name: "CFiber", linkerSettings: [.linkedLibrary("boost_context")]),
         .target(name: "Simulation", dependencies: ["CKernel", "CFiber"], swiftSettings: modelSettings),
         .target(name: "KernelModel", dependencies: ["CKernel", "Simulation"], swiftSettings: modelSettings),
+        .target(name: "VariantKit", dependencies: ["CKernel", "Simulation", "KernelModel"]),
+        .target(
+            name: "CommandLineTool",
+            dependencies: [
+                "KernelModel", "VariantKit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        .executableTarget(name: "mmdiff", dependencies: ["CommandLineTool"]),
+        .testTarget(name: "VariantKitTests", dependencies: ["VariantKit"]),
     ]
 )

@@ -8,7 +8,8 @@ import CKernel
 @inline(__always)
 public func noteEvent(_ event: event_kind, _ object: UInt, _ value: UInt) {
     let task = UInt64(kernel.current.number)
-    kernel.tally.pointee.events &+= mix(task << 56 ^ UInt64(event.rawValue) << 48 ^ UInt64(object) << 16 ^ UInt64(value))
+    let place = task << 56 ^ UInt64(event.rawValue) << 48 ^ UInt64(object) << 16
+    kernel.tally.pointee.events &+= mix(place ^ UInt64(value))
     if _slowPath(scheduler.logging != 0) {
         appendLog(LOG_EVENT, event: UInt8(event.rawValue), object: UInt64(object), value: UInt64(value))
     }

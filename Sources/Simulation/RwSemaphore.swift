@@ -126,7 +126,8 @@ private func waitToWrite(_ sem: rw_semaphore, _ address: UnsafeMutableRawPointer
     for number in 0..<Int(kernel.nr_tasks) {
         let other = kernel.task(number)
         if other.state == UInt8(TASK_WAITING.rawValue) && other.wait_object == address
-            && other.wait_kind == UInt8(WAIT_RWSEM_WRITE.rawValue) {
+            && other.wait_kind == UInt8(WAIT_RWSEM_WRITE.rawValue)
+        {
             sem.first_writer_ticket = min(sem.first_writer_ticket, other.wait_ticket)
         }
     }

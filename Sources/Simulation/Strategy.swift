@@ -64,8 +64,10 @@ func firstTask() -> Int {
     switch strategy_kind(UInt32(scheduler.strategy)) {
     case STRATEGY_RANDOM: return Int(rendezvous(runnable, key: mix(scheduler.seed)))
     case STRATEGY_PCT: return Int(highestPriority(runnable))
-    case STRATEGY_REPLAY where scheduler.nr_replay > 0 && scheduler.replayed(0).pointee.task == scheduler.replayed(0).pointee.next:
-        return Int(scheduler.replayed(0).pointee.task)
+    case STRATEGY_REPLAY where scheduler.nr_replay > 0:
+        // A decision to stay where one is, put first, names the task to start with.
+        let first = scheduler.replayed(0).pointee
+        return first.task == first.next ? Int(first.task) : runnable.trailingZeroBitCount
     default: return runnable.trailingZeroBitCount
     }
 }
@@ -147,7 +149,8 @@ private func decideAsRecorded(_ task: task_struct, _ forced: Bool) -> UInt8 {
         let recorded = scheduler.replayed(index).pointee
         if recorded.task == task.number && recorded.op == task.op && recorded.yield_point == task.yield_point
             && recorded.occurrence == occurrence && (recorded.forced != 0) == forced
-            && recorded.next != task.number && isRunnable(kernel.task(Int(recorded.next))) {
+            && recorded.next != task.number && isRunnable(kernel.task(Int(recorded.next)))
+        {
             return recorded.next
         }
     }

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# `make run` and `make test` are the two commands to know; each installs what is missing first.
+
+SWIFT ?= swift
+# What the build needs besides a Swift toolchain: the store of fixtures, the switch between fibers.
+PACKAGES := libgit2-dev libboost-context-dev pkg-config
+SOURCES := $(wildcard Package.swift Sources Variants Tests)
+MMDIFF = $(shell $(SWIFT) build --configuration release --show-bin-path)/mmdiff
+# Traces that were recorded with strace from real programs.
+RECORDED := $(wildcard Fixtures/recorded/*.trace)
+
+.PHONY: all deps build run test bench format lint clean
+
+all: build
+
+deps:
+	@if command -v dpkg-query >/dev/null; then \
+		missing=; \
+		for package in $(PACKAGES); do \
+			dpkg-query --show --showformat='$${db:Status-Status}' $$package 2>/dev/null | \
+				grep -qx installed || missing="$$missing $$package"; \
+		done; \
+		if [ -n "$$missing" ]; then \
+			echo "Installing:$$missing"; \
+			[ "$$(id -u)" -eq 0 ] && as_root= || as_root=sudo; \
+			$$as_root apt-get update --quiet=2 && \
+			$$as_root env DEBIAN_FRONTEND=noninteractive \
+				apt-get install --quiet=2 --yes --no-install-recommends $$missing; \
+		fi; \
+	elif ! pkg-config --exists libgit2; then \
+		echo "Needed: libgit2 and Boost.Context with their headers, and pkg-config." >&2; \
+		exit 1; \
+	fi
+
+build: deps
+	$(SWIFT) build --configuration release
+
+# Checks every family, then what real programs did.
+run: build
+	$(MMDIFF) run
+	for trace in $(RECORDED); do $(MMDIFF) run --from $$trace || exit; done
+
+# The end-to-end tests run the release binary.  A simulated machine is a process-wide thing, so tests
+# do not run side by side.
+test: build
+	MMDIFF=$(MMDIFF) $(SWIFT) test --no-parallel
+
+bench: build
+	$(MMDIFF) bench
+
+format:
+	$(SWIFT) format --in-place --parallel --recursive $(SOURCES)
+
+lint:
+	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
+
+clean:
+	$(SWIFT) package clean
