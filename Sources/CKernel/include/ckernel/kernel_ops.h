@@ -164,6 +164,10 @@
 	   (struct vm_area_struct * vma, unsigned long address, pmd_t *pmd, unsigned int flags),                    \
 	   (vma, address, pmd, flags))                                                                              \
 	OP(spinlock_t *_Nullable, pmd_trans_huge_lock, (pmd_t * pmd, struct vm_area_struct *vma), (pmd, vma))       \
+	OP(void, __split_huge_pmd,                                                                                  \
+	   (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address, bool freeze,                            \
+	    struct page *_Nullable page),                                                                           \
+	   (vma, pmd, address, freeze, page))                                                                       \
 	OP(void, split_huge_pmd, (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address),                  \
 	   (vma, pmd, address))                                                                                     \
 	OP(void, split_huge_pmd_address,                                                                            \

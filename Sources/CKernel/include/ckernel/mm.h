@@ -102,6 +102,14 @@ struct mmu_gather {
 /* Address of a member of a struct that lies on a stack, for Swift. */
 static inline struct page *_Nullable *mmu_gather_pages(struct mmu_gather *tlb) { return tlb->pages; }
 static inline struct page_table *_Nullable *mmu_gather_tables(struct mmu_gather *tlb) { return tlb->tables; }
+/* The flush to come covers these addresses too (tlb_remove_tlb_entry(), tlb_remove_pmd_tlb_entry()). */
+static inline void __tlb_adjust_range(struct mmu_gather *tlb, unsigned long address, unsigned long size)
+{
+	if (address < tlb->start)
+		tlb->start = address;
+	if (address + size > tlb->end)
+		tlb->end = address + size;
+}
 
 static inline int page_count(struct page *page) { return compound_head(page)->_refcount; }
 static inline void get_page(struct page *page) { compound_head(page)->_refcount++; }
@@ -126,7 +134,17 @@ static inline void page_ref_unfreeze(struct page *page, int count) { page->_refc
 static inline void page_ref_add(struct page *page, int nr) { page->_refcount += nr; }
 static inline void page_ref_sub(struct page *page, int nr) { page->_refcount -= nr; }
 
+/* Pages of a page, whole or not (compound_nr()). */
+static inline int compound_nr(struct page *page) { return thp_nr_pages(page); }
 static inline int compound_mapcount(struct page *page) { return compound_head(page)->compound_mapcount + 1; }
+/* One more mapping of a page that is mapped already (include/linux/rmap.h). */
+static inline void page_dup_rmap(struct page *page, bool compound)
+{
+	if (compound)
+		page->compound_mapcount++;
+	else
+		page->_mapcount++;
+}
 
 /* Mappings of this very page (mm/util.c, __page_mapcount() of v5.13): a file THP counts its mappings by
  * pmd in each _mapcount already, an anonymous one does not. */
@@ -139,6 +157,96 @@ static inline int page_mapcount(struct page *page)
 	if (PageDoubleMap(page))
 		ret--;
 	return ret;
+}
+
+/* Whether any page of a compound page is mapped, by pmd or by pte (mm/util.c). */
+static inline bool page_mapped(struct page *page)
+{
+	if (!PageCompound(page))
+		return page->_mapcount >= 0;
+	page = compound_head(page);
+	if (page->compound_mapcount >= 0)
+		return true;
+	for (int i = 0; i < compound_nr(page); i++)
+		if (page[i]._mapcount >= 0)
+			return true;
+	return false;
+}
+/* All mappings of a page and its tails: by pmd, plus by pte (mm/huge_memory.c). */
+static inline int total_mapcount(struct page *page)
+{
+	if (!PageCompound(page))
+		return page->_mapcount + 1;
+	int compound = compound_mapcount(page);
+	int nr = compound_nr(page);
+	int ret = compound;
+	for (int i = 0; i < nr; i++)
+		ret += page[i]._mapcount + 1;
+	if (!PageAnon(page))
+		return ret - compound * nr;
+	if (PageDoubleMap(page))
+		ret -= nr;
+	return ret;
+}
+/* The mappings of the page, of all of a THP's, that has most of them (mm/huge_memory.c). */
+static inline int page_trans_huge_mapcount(struct page *page, int *_Nullable total_mapcount)
+{
+	int ret = 0, total = 0;
+	if (!PageTransCompound(page)) {
+		ret = total = page->_mapcount + 1;
+	} else {
+		page = compound_head(page);
+		for (int i = 0; i < thp_nr_pages(page); i++) {
+			int mapcount = page[i]._mapcount + 1;
+			if (mapcount > ret)
+				ret = mapcount;
+			total += mapcount;
+		}
+		if (PageDoubleMap(page)) {
+			ret -= 1;
+			total -= thp_nr_pages(page);
+		}
+		ret += compound_mapcount(page);
+		total += compound_mapcount(page);
+	}
+	if (total_mapcount)
+		*total_mapcount = total;
+	return ret;
+}
+/* The references a split finds besides the mappings and the caller's own (mm/huge_memory.c). */
+static inline int split_extra_pins(struct page *page)
+{
+	return !PageAnon(page) || PageSwapCache(page) ? thp_nr_pages(page) : 0;
+}
+static inline bool can_split_huge_page(struct page *page)
+{
+	return total_mapcount(page) == page_count(page) - split_extra_pins(page) - 1;
+}
+
+/* Pins by FOLL_PIN: a THP counts them apart (hpage_pincount_available()), a base page in its refcount. */
+static inline bool page_maybe_dma_pinned(struct page *page)
+{
+	if (PageCompound(page))
+		return compound_head(page)->compound_pincount > 0;
+	return page->_refcount >= GUP_PIN_COUNTING_BIAS;
+}
+/* mm/gup.c: a reference or a pin for the caller; false for a page whose count is gone. */
+static inline bool try_grab_page(struct page *page, unsigned int flags)
+{
+	struct page *head = compound_head(page);
+	if (!(flags & (FOLL_GET | FOLL_PIN)))
+		return true;
+	if (head->_refcount <= 0)
+		return false;
+	if (flags & FOLL_GET) {
+		head->_refcount++;
+	} else if (PageCompound(head)) {
+		head->compound_pincount++;
+		head->_refcount++;
+	} else {
+		head->_refcount += GUP_PIN_COUNTING_BIAS;
+	}
+	return true;
 }
 
 static inline void *_Nullable page_rmapping(struct page *page)
@@ -177,21 +285,43 @@ static inline bool vma_is_shmem(struct vm_area_struct *vma)
 {
 	return vma->vm_file && vma->vm_file->kind == MAPPING_SHMEM;
 }
-/* The hardware bits that vm_flags allow (protection_map[]): private mappings are never writable at once. */
+/* The hardware bits that vm_flags allow (protection_map[]): private mappings are never writable at once, and
+ * what they make is young. */
 static inline unsigned long vm_get_page_prot(unsigned long vm_flags)
 {
 	if (!(vm_flags & (VM_READ | VM_WRITE | VM_EXEC)))
-		return _PAGE_PROTNONE;
-	return _PAGE_PRESENT | _PAGE_USER |
+		return _PAGE_PROTNONE | _PAGE_ACCESSED;
+	return _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED |
 	       ((vm_flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED) ? _PAGE_RW : 0);
 }
 static inline pte_t maybe_mkwrite(pte_t pte, struct vm_area_struct *vma)
 {
 	return vma->vm_flags & VM_WRITE ? pte_mkwrite(pte) : pte;
 }
+static inline pmd_t maybe_pmd_mkwrite(pmd_t pmd, struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_WRITE ? pmd_mkwrite(pmd) : pmd;
+}
 static inline bool is_cow_mapping(unsigned long flags)
 {
 	return (flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+}
+/* Whether fork() must copy the page now, since a device may write to it. */
+static inline bool page_needs_cow_for_dma(struct vm_area_struct *vma, struct page *page)
+{
+	return is_cow_mapping(vma->vm_flags) && vma->vm_mm->has_pinned && page_maybe_dma_pinned(page);
+}
+/* Huge pages where madvise() asked for them (include/linux/huge_mm.h, "madvise" in sysfs). */
+static inline bool __transparent_hugepage_enabled(struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & (VM_HUGEPAGE | VM_NOHUGEPAGE)) == VM_HUGEPAGE;
+}
+/* Whether the huge page at `haddr` fits the vma, and the file's huge pages the addresses. */
+static inline bool transhuge_vma_suitable(struct vm_area_struct *vma, unsigned long haddr)
+{
+	if (!vma_is_anonymous(vma) && (((vma->vm_start >> PAGE_SHIFT) - vma->vm_pgoff) & (HPAGE_PMD_NR() - 1)))
+		return false;
+	return haddr >= vma->vm_start && haddr + HPAGE_PMD_SIZE <= vma->vm_end;
 }
 static inline int mm_counter_file(struct page *page)
 {

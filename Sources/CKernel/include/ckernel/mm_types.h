@@ -48,6 +48,7 @@ struct KERNEL_OBJECT page {
 	u8 nid;
 	u8 order;
 	u8 deferred;           /* queued for a deferred split; head only */
+	int compound_pincount; /* FOLL_PIN references; head only */
 	struct list_head deferred_list;
 };
 
@@ -113,10 +114,12 @@ struct KERNEL_OBJECT mm_struct {
 	unsigned long total_vm, locked_vm, pinned_vm, data_vm;
 	unsigned long def_flags;
 	long rss_stat[NR_MM_COUNTERS];
+	struct page_table *_Nullable pmd_huge_pte; /* tables deposited by huge pmds: the last of a ring */
 	int nr_ptes; /* page table pages (pgtables_bytes) */
 	int tlb_flush_pending;
 	bool tlb_flush_batched;
 	bool oom_reaped;
+	bool has_pinned; /* FOLL_PIN was used on it */
 	bool live; /* between dup_mm()/start and the end of mmput() */
 	u8 number;
 	u8 cpu_bitmap; /* CPUs whose TLB may hold entries of it */

@@ -113,6 +113,20 @@ static inline bool PageTransCompound(struct page *page)
 	return PageCompound(page);
 }
 
+static inline bool PageTransTail(struct page *page)
+{
+	return PageTail(page);
+}
+
+/* The flags that a page must not have when it is allocated (PAGE_FLAGS_CHECK_AT_PREP): all. */
+#define PAGE_FLAGS_CHECK_AT_PREP ((1UL << NR_PAGEFLAGS) - 1)
+
+/* Makes a tail page a page of its own. */
+static inline void clear_compound_head(struct page *page)
+{
+	page->compound_head = NULL;
+}
+
 static inline bool PageAnon(struct page *page)
 {
 	return (unsigned long)compound_head(page)->mapping & PAGE_MAPPING_ANON;

@@ -50,24 +50,46 @@ static inline pte_t pte_mkdirty(pte_t pte) { return __pte(pte.pte | _PAGE_DIRTY)
 static inline pte_t pte_mkclean(pte_t pte) { return __pte(pte.pte & ~_PAGE_DIRTY); }
 static inline pte_t pte_mkyoung(pte_t pte) { return __pte(pte.pte | _PAGE_ACCESSED); }
 static inline pte_t pte_mkold(pte_t pte) { return __pte(pte.pte & ~_PAGE_ACCESSED); }
+static inline pte_t pte_mkuffd_wp(pte_t pte) { return __pte(pte.pte | _PAGE_UFFD_WP); }
+static inline pte_t pte_clear_uffd_wp(pte_t pte) { return __pte(pte.pte & ~_PAGE_UFFD_WP); }
 static inline unsigned long pte_pfn(pte_t pte) { return pfn_of(pte.pte); }
 static inline struct page *pte_page(pte_t pte) { return pfn_to_page(pte_pfn(pte)); }
 static inline pte_t pfn_pte(unsigned long pfn, unsigned long prot) { return __pte(pfn << PAGE_SHIFT | prot); }
 static inline pte_t mk_pte(struct page *page, unsigned long prot) { return pfn_pte(page_to_pfn(page), prot); }
 static inline pte_t pte_modify(pte_t pte, unsigned long prot)
 {
-	return __pte((pte.pte & (PAGE_MASK | _PAGE_CHG_FLAGS)) | prot);
+	return __pte((pte.pte & (PAGE_MASK | _PAGE_CHG_FLAGS)) | (prot & ~_PAGE_CHG_FLAGS));
 }
 
-static inline pmd_t __pmd(unsigned long value) { return (pmd_t){value}; }
 static inline bool pmd_none(pmd_t pmd) { return !pmd.pmd; }
 static inline bool pmd_is_table(pmd_t pmd) { return pmd.pmd & _PMD_TABLE; }
 static inline bool pmd_trans_huge(pmd_t pmd) { return !pmd_is_table(pmd) && (pmd.pmd & _PAGE_PSE); }
-static inline bool pmd_present(pmd_t pmd) { return pmd_is_table(pmd) || (pmd.pmd & (_PAGE_PRESENT | _PAGE_PROTNONE)); }
+/* A huge pmd counts as present while pmdp_invalidate() keeps the hardware away from it (_PAGE_PSE alone). */
+static inline bool pmd_present(pmd_t pmd)
+{
+	return pmd_is_table(pmd) || (pmd.pmd & (_PAGE_PRESENT | _PAGE_PROTNONE | _PAGE_PSE));
+}
 static inline bool pmd_same(pmd_t a, pmd_t b) { return a.pmd == b.pmd; }
 static inline bool pmd_write(pmd_t pmd) { return pmd.pmd & _PAGE_RW; }
 static inline bool pmd_dirty(pmd_t pmd) { return pmd.pmd & _PAGE_DIRTY; }
 static inline bool pmd_young(pmd_t pmd) { return pmd.pmd & _PAGE_ACCESSED; }
+static inline bool pmd_protnone(pmd_t pmd) { return (pmd.pmd & (_PAGE_PRESENT | _PAGE_PROTNONE)) == _PAGE_PROTNONE; }
+static inline bool pmd_uffd_wp(pmd_t pmd) { return pmd.pmd & _PAGE_UFFD_WP; }
+static inline bool is_swap_pmd(pmd_t pmd) { return !pmd_none(pmd) && !pmd_present(pmd); }
+static inline pmd_t __pmd(unsigned long value) { return (pmd_t){value}; }
+static inline pmd_t pmd_mkwrite(pmd_t pmd) { return __pmd(pmd.pmd | _PAGE_RW); }
+static inline pmd_t pmd_wrprotect(pmd_t pmd) { return __pmd(pmd.pmd & ~_PAGE_RW); }
+static inline pmd_t pmd_mkdirty(pmd_t pmd) { return __pmd(pmd.pmd | _PAGE_DIRTY); }
+static inline pmd_t pmd_mkclean(pmd_t pmd) { return __pmd(pmd.pmd & ~_PAGE_DIRTY); }
+static inline pmd_t pmd_mkyoung(pmd_t pmd) { return __pmd(pmd.pmd | _PAGE_ACCESSED); }
+static inline pmd_t pmd_mkold(pmd_t pmd) { return __pmd(pmd.pmd & ~_PAGE_ACCESSED); }
+static inline pmd_t pmd_mkuffd_wp(pmd_t pmd) { return __pmd(pmd.pmd | _PAGE_UFFD_WP); }
+static inline pmd_t pmd_clear_uffd_wp(pmd_t pmd) { return __pmd(pmd.pmd & ~_PAGE_UFFD_WP); }
+static inline pmd_t pmd_mkinvalid(pmd_t pmd) { return __pmd(pmd.pmd & ~(_PAGE_PRESENT | _PAGE_PROTNONE)); }
+static inline pmd_t pmd_modify(pmd_t pmd, unsigned long prot)
+{
+	return __pmd((pmd.pmd & (PAGE_MASK | _PAGE_PSE | _PAGE_CHG_FLAGS)) | (prot & ~_PAGE_CHG_FLAGS));
+}
 static inline unsigned long pmd_pfn(pmd_t pmd) { return pfn_of(pmd.pmd); }
 static inline struct page *pmd_page(pmd_t pmd) { return pfn_to_page(pmd_pfn(pmd)); }
 static inline struct page_table *pmd_page_table(pmd_t pmd) { return (struct page_table *)(pmd.pmd & ~_PMD_TABLE); }
@@ -111,6 +133,12 @@ static inline spinlock_t *pmd_lockptr(struct mm_struct *mm, pmd_t *pmd)
 {
 	(void)pmd;
 	return &mm->page_table_lock;
+}
+/* Whether there is no page table to walk: none, huge or migrating (include/linux/pgtable.h,
+ * pmd_none_or_trans_huge_or_clear_bad()).  There are no bad pmds. */
+static inline bool pmd_trans_unstable(pmd_t *pmd)
+{
+	return pmd_none(*pmd) || pmd_trans_huge(*pmd) || !pmd_present(*pmd);
 }
 static inline unsigned long pmd_addr_end(unsigned long address, unsigned long end)
 {
