@@ -40,6 +40,17 @@ private func releaseCPU(_ task: task_struct) {
     if task.preempt_count == 0 && task.irq_disable_count == 0 { kernel.cpu(Int(task.cpu)).preempt_off = 0 }
 }
 
+/// Moves the current task to CPU `cpu`, where it goes on once nobody keeps preemption off there.
+public func moveToCPU(_ cpu: Int, _ function: StaticString = #function) {
+    let task = kernel.current
+    might_sleep(function.cString)
+    yieldPoint(function.cString, moveLabel.cString)
+    task.cpu = UInt8(cpu)
+    if kernel.cpu(cpu).preempt_off != 0 { sleep(WAIT_CPU, nil) }
+}
+
+private let moveLabel: StaticString = "cpu"
+
 /// The CPU the current task runs on.  Stable only while preemption is off.
 public func smp_processor_id() -> Int {
     Int(kernel.current.cpu)

@@ -22,6 +22,7 @@
 #include <ckernel/kernel_state.h>
 #include <ckernel/pgtable.h>
 #include <ckernel/swap.h>
+#include <ckernel/pagevec.h>
 #include <ckernel/rmap.h>
 #include <ckernel/mm.h>
 #include <ckernel/kernel_ops.h>

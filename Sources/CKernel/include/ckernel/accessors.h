@@ -55,6 +55,7 @@ EMBEDDED(struct list_head, per_cpu, pcp)
 ELEMENT(struct tlb_entry, per_cpu, tlb, entry)
 ELEMENT(struct held_lock, task_struct, held_locks, held)
 ELEMENT(long, task_struct, results, result)
+ELEMENT(char, task_struct, frame, frame_byte)
 ELEMENT(u16, task_struct, occurrences, occurrence)
 EMBEDDED(struct tlbflush_unmap_batch, task_struct, tlb_ubc)
 EMBEDDED(spinlock_t, pglist_data, lru_lock)
@@ -96,6 +97,7 @@ static inline size_t sizeof_kernel_state(void) { return sizeof(struct kernel_sta
 static inline size_t sizeof_task_struct(void) { return sizeof(struct task_struct); }
 static inline size_t sizeof_page(void) { return sizeof(struct page); }
 static inline size_t sizeof_per_cpu(void) { return sizeof(struct per_cpu); }
+static inline size_t sizeof_pagevec(void) { return sizeof(struct pagevec); }
 static inline size_t sizeof_pglist_data(void) { return sizeof(struct pglist_data); }
 static inline size_t sizeof_address_space(void) { return sizeof(struct address_space); }
 static inline size_t sizeof_swap_info_struct(void) { return sizeof(struct swap_info_struct); }

@@ -83,6 +83,8 @@
 	OP(void, lru_add_drain, (void), ())                                                                         \
 	OP(void, lru_add_drain_cpu, (int cpu), (cpu))                                                               \
 	OP(void, lru_add_drain_all, (void), ())                                                                     \
+	OP(void, lru_cache_disable, (void), ())                                                                     \
+	OP(void, lru_cache_enable, (void), ())                                                                      \
 	OP(void, mark_page_accessed, (struct page * page), (page))                                                  \
 	OP(void, activate_page, (struct page * page), (page))                                                       \
 	OP(void, deactivate_page, (struct page * page), (page))                                                     \

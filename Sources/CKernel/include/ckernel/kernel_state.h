@@ -192,6 +192,7 @@ struct KERNEL_OBJECT kernel_state {
 	u8 nr_violations;
 	u8 poison;
 	u8 lru_disable_count;
+	u32 lru_drain_gen;   /* see lru_add_drain_all() */
 	u32 steps;
 	u32 violations;      /* mask of enum violation_kind */
 	u32 context_switches;

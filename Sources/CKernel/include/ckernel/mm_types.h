@@ -171,7 +171,8 @@ typedef struct page_table *pgtable_t;
 #define VM_HUGEPAGE 0x20000000UL
 #define VM_NOHUGEPAGE 0x40000000UL
 #define VM_MERGEABLE 0x80000000UL
-#define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
-#define VM_LOCKED_CLEAR_MASK (~(VM_LOCKED | VM_LOCKONFAULT))
+/* Spelt out, since Swift imports no macro of more than two terms. */
+#define VM_SPECIAL 0x10044400UL /* VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP */
+#define VM_LOCKED_CLEAR_MASK 0xfffffffffff7dfffUL /* ~(VM_LOCKED | VM_LOCKONFAULT) */
 
 #pragma clang assume_nonnull end

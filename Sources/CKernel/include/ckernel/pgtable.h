@@ -24,7 +24,7 @@
 #define _PAGE_PROTNONE 0x100UL
 #define _PAGE_SOFT_DIRTY 0x200UL
 #define _PAGE_UFFD_WP 0x400UL
-#define _PAGE_CHG_FLAGS (_PAGE_ACCESSED | _PAGE_DIRTY | _PAGE_SOFT_DIRTY | _PAGE_UFFD_WP)
+#define _PAGE_CHG_FLAGS 0x660UL /* accessed, dirty, soft dirty, uffd-wp */
 /* A pmd that points to a page_table carries it in the upper bits, with this mark. */
 #define _PMD_TABLE (1UL << 63)
 

@@ -9,6 +9,7 @@
 #define MAX_HELD_LOCKS 16
 #define MAX_YIELD_POINTS 1024
 #define MAX_OPS 64
+#define FRAME_BYTES 512
 
 enum task_state { TASK_RUNNABLE, TASK_WAITING, TASK_DONE };
 
@@ -27,6 +28,7 @@ enum wait_kind {
 	WAIT_RCU,          /* wait_value: mask of tasks whose read sections must end */
 	WAIT_WORD,         /* wait_value equals the word */
 	WAIT_PROCESS,      /* process wait_value has been forked */
+	WAIT_CPU,          /* nobody keeps preemption off on the task's CPU */
 };
 
 struct held_lock {
@@ -58,6 +60,8 @@ struct KERNEL_OBJECT task_struct {
 	bool kthread, memalloc, fatal_signal, oom_victim;
 	struct held_lock held_locks[MAX_HELD_LOCKS];
 	struct tlbflush_unmap_batch tlb_ubc;
+	u16 frame_used;          /* list heads and batches on its kernel stack: KernelModel/Frame.swift */
+	char frame[FRAME_BYTES] __attribute__((aligned(8)));
 	long results[MAX_OPS];
 	u16 occurrences[MAX_YIELD_POINTS]; /* op number in the high byte, count in the low one */
 };

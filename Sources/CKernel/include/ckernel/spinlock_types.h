@@ -13,7 +13,7 @@
  * initialised, or one whose memory was freed. */
 #define LOCK_CLASSES(CLASS)                                                                         \
 	CLASS(none) CLASS(mmap_lock) CLASS(i_rwsem) CLASS(page_lock) CLASS(i_mmap_rwsem)            \
-	CLASS(anon_vma_rwsem) CLASS(page_table_lock) CLASS(ptl) CLASS(lru_pvecs) CLASS(mlock_pvec)  \
+	CLASS(anon_vma_rwsem) CLASS(page_table_lock) CLASS(ptl) CLASS(lru_pvecs) CLASS(lru_rotate) CLASS(mlock_pvec)  \
 	CLASS(lru_lock) CLASS(i_pages) CLASS(swap_cache) CLASS(swap_info) CLASS(split_queue)        \
 	CLASS(secondary_mmu) CLASS(lru_add_drain_all) CLASS(khugepaged_mm) CLASS(userfaultfd)       \
 	CLASS(rcu)

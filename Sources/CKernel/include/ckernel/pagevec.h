@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Batches of pages (include/linux/pagevec.h).  How many pages fill one is part of the machine's shape. */
+#pragma once
+
+#include <ckernel/kernel_state.h>
+
+#pragma clang assume_nonnull begin
+
+static inline unsigned int pagevec_count(struct pagevec *pvec) { return pvec->nr; }
+static inline unsigned int pagevec_space(struct pagevec *pvec) { return kernel->pagevec_size - pvec->nr; }
+/* Nothing in an arena may be garbage: the pages that were in the batch are forgotten. */
+static inline void pagevec_reinit(struct pagevec *pvec)
+{
+	for (unsigned int i = 0; i < PAGEVEC_SIZE; i++)
+		pvec->pages[i] = NULL;
+	pvec->nr = 0;
+}
+/* The room that is left; 0 when the batch must be drained. */
+static inline unsigned int pagevec_add(struct pagevec *pvec, struct page *page)
+{
+	pvec->pages[pvec->nr++] = page;
+	return pagevec_space(pvec);
+}
+
+static inline bool lru_cache_disabled(void) { return kernel->lru_disable_count != 0; }
+
+#pragma clang assume_nonnull end
