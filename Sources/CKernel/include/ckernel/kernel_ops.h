@@ -106,6 +106,7 @@
 	OP(struct page *_Nullable, alloc_pages, (gfp_t gfp, unsigned int order), (gfp, order))                      \
 	OP(struct page *_Nullable, alloc_pages_node, (int nid, gfp_t gfp, unsigned int order), (nid, gfp, order))   \
 	OP(void, free_unref_page, (struct page * page), (page))                                                     \
+	OP(void, free_compound_page, (struct page * page), (page))                                                  \
 	/* mm/memory.c */                                                                                           \
 	OP(vm_fault_t, handle_mm_fault, (struct vm_area_struct * vma, unsigned long address, unsigned int flags),   \
 	   (vma, address, flags))                                                                                   \

@@ -75,10 +75,11 @@ enum vm_event_item {
 struct KERNEL_OBJECT pglist_data {
 	spinlock_t lru_lock;
 	struct list_head lists[NR_LRU_LISTS];
-	struct list_head free_area; /* free blocks of a huge page, by their head page */
+	struct list_head free_area; /* free blocks of a huge page, by their first page */
+	struct list_head free_list; /* free pages of blocks that are not free as a whole */
 	struct list_head split_queue;
 	spinlock_t split_queue_lock;
-	int nr_free;
+	int nr_free; /* pages in the two lists and on the CPUs' lists */
 	int nid;
 };
 
@@ -192,6 +193,7 @@ struct KERNEL_OBJECT kernel_state {
 	u8 nr_violations;
 	u8 poison;
 	u8 lru_disable_count;
+	u8 break_up_order; /* permutes the pages of a block that is broken up */
 	u32 lru_drain_gen;   /* see lru_add_drain_all() */
 	u32 steps;
 	u32 violations;      /* mask of enum violation_kind */

@@ -48,9 +48,13 @@ struct KERNEL_OBJECT page {
 	u8 nid;
 	u8 order;
 	u8 deferred;           /* queued for a deferred split; head only */
+	u8 free_state;         /* enum free_state */
 	int compound_pincount; /* FOLL_PIN references; head only */
 	struct list_head deferred_list;
 };
+
+/* Where a free page waits to be allocated. */
+enum free_state { PAGE_in_use, PAGE_on_pcp, PAGE_in_free_area };
 
 struct KERNEL_OBJECT vm_area_struct {
 	unsigned long vm_start, vm_end;

@@ -30,6 +30,23 @@ enum pageflags {
 	NR_PAGEFLAGS
 };
 
+/* Flags that a page must not have when it is freed (PAGE_FLAGS_CHECK_AT_FREE), or when it is allocated. */
+static const unsigned long PAGE_FLAGS_CHECK_AT_FREE =
+	1UL << PG_lru | 1UL << PG_locked | 1UL << PG_private | 1UL << PG_writeback | 1UL << PG_reserved |
+	1UL << PG_active | 1UL << PG_unevictable | 1UL << PG_mlocked;
+static const unsigned long PAGE_FLAGS_CHECK_AT_PREP = (1UL << NR_PAGEFLAGS) - 1;
+
+/* Why a page is bad at free or at allocation. */
+enum bad_page_reason {
+	BAD_mapcount,
+	BAD_mapping,
+	BAD_refcount,
+	BAD_flags,
+	BAD_tail,
+	BAD_double_free,
+	BAD_written, /* while it was free */
+};
+
 #define PAGE_MAPPING_ANON 0x1UL
 #define PAGE_MAPPING_MOVABLE 0x2UL
 #define PAGE_MAPPING_KSM 0x3UL
