@@ -67,16 +67,22 @@ public func __ClearPageLocked(_ page: page) {
 
 /// Waits until the page lock is free, without taking it (wait_on_page_locked()).
 public func wait_on_page_locked(_ page: page, _ function: StaticString = #function) {
-    let head = compound_head(page)
-    might_sleep(function.cString)
-    yieldPoint(function.cString, lockLabel(UInt8(LOCK_page_lock.rawValue)))
+    waitOnPageLocked(compound_head(page), function.cString)
+}
+
+func waitOnPageLocked(_ head: page, _ function: UnsafePointer<CChar>) {
+    might_sleep(function)
+    yieldPoint(function, lockLabel(UInt8(LOCK_page_lock.rawValue)))
     if PageLocked(head) { sleep(WAIT_PAGE_LOCK, unsafeBitCast(head, to: UnsafeMutableRawPointer.self)) }
 }
 
 public func wait_on_page_writeback(_ page: page, _ function: StaticString = #function) {
-    let head = compound_head(page)
-    might_sleep(function.cString)
-    yieldPoint(function.cString, writebackLabel.cString)
+    waitOnPageWriteback(compound_head(page), function.cString)
+}
+
+func waitOnPageWriteback(_ head: page, _ function: UnsafePointer<CChar>) {
+    might_sleep(function)
+    yieldPoint(function, writebackLabel.cString)
     if PageWriteback(head) { sleep(WAIT_PAGE_WRITEBACK, unsafeBitCast(head, to: UnsafeMutableRawPointer.self)) }
 }
 

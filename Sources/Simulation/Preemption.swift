@@ -59,7 +59,11 @@ public func smp_processor_id() -> Int {
 /// Interrupts the CPUs in `mask` and waits until each of them has taken the interrupt
 /// (smp_call_function_many() with wait).  What the handler does is the caller's next step.
 public func interruptCPUs(_ mask: UInt, _ function: StaticString = #function) {
-    yieldPoint(function.cString, interruptLabel.cString)
+    interrupt(mask, function.cString)
+}
+
+func interrupt(_ mask: UInt, _ function: UnsafePointer<CChar>) {
+    yieldPoint(function, interruptLabel.cString)
     if !interruptsOn(mask, except: kernel.current) { sleep(WAIT_IPI, nil, mask) }
 }
 

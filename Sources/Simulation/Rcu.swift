@@ -16,8 +16,12 @@ public func rcu_read_unlock() {
 
 /// Waits for a grace period.
 public func synchronize_rcu(_ function: StaticString = #function) {
-    might_sleep(function.cString)
-    yieldPoint(function.cString, graceLabel.cString)
+    synchronizeRCU(function.cString)
+}
+
+func synchronizeRCU(_ function: UnsafePointer<CChar>) {
+    might_sleep(function)
+    yieldPoint(function, graceLabel.cString)
     let readers = readersNow()
     if anyReader(readers) { sleep(WAIT_RCU, nil, UInt(readers)) }
 }

@@ -124,18 +124,26 @@ public func local_lock_init(_ lock: local_lock_t, _ lockClass: lock_class) {
 // MARK: - struct mutex
 
 public func mutex_lock(_ lock: mutex, _ function: StaticString = #function) {
+    mutexLock(lock, function.cString)
+}
+
+public func mutex_unlock(_ lock: mutex, _ function: StaticString = #function) {
+    mutexUnlock(lock, function.cString)
+}
+
+func mutexLock(_ lock: mutex, _ function: UnsafePointer<CChar>) {
     let address = unsafeBitCast(lock, to: UnsafeMutableRawPointer.self)
-    might_sleep(function.cString)
+    might_sleep(function)
     lockdepBeforeAcquire(address, lock.class_)
-    yieldPoint(function.cString, lockLabel(lock.class_))
+    yieldPoint(function, lockLabel(lock.class_))
     if lock.owner == kernel.current.number + 1 { selfDeadlock(lock.class_) }
     while lock.owner != 0 { sleep(WAIT_MUTEX, address) }
     lock.owner = kernel.current.number + 1
     lockdepAcquired(address, lock.class_)
 }
 
-public func mutex_unlock(_ lock: mutex, _ function: StaticString = #function) {
-    yieldPoint(function.cString, unlockLabel.cString)
+func mutexUnlock(_ lock: mutex, _ function: UnsafePointer<CChar>) {
+    yieldPoint(function, unlockLabel.cString)
     lock.owner = 0
     lockdepReleased(unsafeBitCast(lock, to: UnsafeMutableRawPointer.self))
 }

@@ -2,6 +2,7 @@
 /* Attributes: how a struct or a function of the kernel shows in Swift. */
 #pragma once
 
+#ifdef __clang__
 /* A struct reached only by pointer; Swift imports it as an immortal reference type. */
 #define KERNEL_OBJECT                                    \
 	__attribute__((swift_attr("import_reference")))  \
@@ -10,12 +11,13 @@
 	__attribute__((swift_attr("unsafe")))
 #define SWIFT_NAME(name) __attribute__((swift_name(name)))
 #define NONISOLATED_UNSAFE __attribute__((swift_attr("nonisolated(unsafe)")))
-
-#ifdef __clang__
 /* Inside assume_nonnull only the innermost pointer is assumed; pointers to pointers are meant plain. */
 #pragma clang diagnostic ignored "-Wnullability-completeness"
 #pragma clang diagnostic ignored "-Wnullability-inferred-on-nested-type"
 #else
+#define KERNEL_OBJECT
+#define SWIFT_NAME(name)
+#define NONISOLATED_UNSAFE
 #define _Nullable
 #define _Nonnull
 #endif
