@@ -101,6 +101,7 @@ struct KERNEL_OBJECT address_space {
 	u8 number;
 	u8 i_mmap_writable;
 	u8 truncating; /* shmem fallocate hole punch in progress */
+	bool huge;     /* the page cache takes huge pages for it (huge=always) */
 	u64 backing[MAX_FILE_PAGES]; /* what is on the disk (MAPPING_FILE) */
 };
 

@@ -13,7 +13,6 @@
 #define PAGE_SHIFT 12
 #define PAGE_SIZE 4096UL
 #define PAGE_MASK (~4095UL)
-#define PAGE_ALIGN(address) (((address) + PAGE_SIZE - 1) & PAGE_MASK)
 
 #define _PAGE_PRESENT 0x1UL
 #define _PAGE_RW 0x2UL
@@ -28,6 +27,7 @@
 /* A pmd that points to a page_table carries it in the upper bits, with this mark. */
 #define _PMD_TABLE (1UL << 63)
 
+static inline unsigned long PAGE_ALIGN(unsigned long address) { return (address + PAGE_SIZE - 1) & PAGE_MASK; }
 static inline unsigned long pfn_of(unsigned long entry) { return (entry & ~_PMD_TABLE) >> PAGE_SHIFT & 0xffff; }
 static inline unsigned long page_to_pfn(struct page *page) { return (unsigned long)(page - kernel->mem_map); }
 static inline struct page *pfn_to_page(unsigned long pfn) { return &kernel->mem_map[pfn]; }
