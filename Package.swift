@@ -17,6 +17,8 @@ let package = Package(
         .target(name: "CFiber", linkerSettings: [.linkedLibrary("boost_context")]),
         .target(name: "Simulation", dependencies: ["CKernel", "CFiber"], swiftSettings: modelSettings),
         .target(name: "KernelModel", dependencies: ["CKernel", "Simulation"], swiftSettings: modelSettings),
+        .target(name: "Traces", dependencies: ["CKernel", "KernelModel", "Simulation"]),
+        .testTarget(name: "TracesTests", dependencies: ["Traces", "KernelModel", "Simulation"]),
         .target(name: "VariantKit", dependencies: ["CKernel", "Simulation", "KernelModel"]),
         .target(
             name: "CommandLineTool",

@@ -29,3 +29,4 @@
 #include <ckernel/simulation.h>
 #include <ckernel/accessors.h>
 #include <ckernel/scheduler.h>
+#include <ckernel/trace.h>

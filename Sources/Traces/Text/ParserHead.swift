@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The head of a trace: language, era, machine, files.
+
+import KernelModel
+
+extension Parser {
+    mutating func header() throws(TraceError) -> Remarks {
+        let expected = "'mmdiff trace \(languageVersion)'"
+        try nextItem()
+        for word in ["mmdiff", "trace"] {
+            guard scanner.isAt(word: word) else { throw unexpected(expected) }
+            _ = scanner.word()
+            scanner.skipBlanks()
+        }
+        let column = scanner.column
+        guard case .value(let version) = scanner.number() else { throw unexpected(expected) }
+        guard version == languageVersion else {
+            throw scanner.error(
+                "version \(version) of the language", expected: "version \(languageVersion)", column: column)
+        }
+        return try endItem()
+    }
+
+    mutating func eraLine() throws(TraceError) -> [String] {
+        guard scanner.isAt(word: "era") else { throw unexpected("'era'") }
+        _ = scanner.word()
+        scanner.skipBlanks()
+        let column = scanner.column
+        let found = scanner.found()
+        let name = text(scanner.take(while: { !isBlank($0) && $0 != UInt8(ascii: "#") }))
+        guard let era = eras.first(where: { $0.era == name }) else {
+            throw scanner.error(
+                name.isEmpty ? "found \(found)" : "unknown era \(quoted(name))", expected: listed(eras.map(\.era)),
+                column: column)
+        }
+        vocabulary = era
+        return try endItem().lines
+    }
+
+    mutating func machineLine() throws(TraceError) -> [String] {
+        guard scanner.isAt(word: "machine") else { return [] }
+        _ = scanner.word()
+        scanner.skipBlanks()
+        var seen: [MachineKey] = []
+        while scanner.next.map(isWordByte) ?? false {
+            let column = scanner.column
+            let name = scanner.word()
+            guard let key = MachineKey(rawValue: name) else {
+                throw scanner.error(
+                    "unknown size \(quoted(name))", expected: listed(MachineKey.allCases.map(\.rawValue)),
+                    column: column)
+            }
+            guard !seen.contains(key) else {
+                throw scanner.error("'\(name)' for the second time", expected: "each size once", column: column)
+            }
+            seen.append(key)
+            try require("=")
+            machine[keyPath: key.field] = try number(name, in: key.allowed)
+            scanner.skipBlanks()
+        }
+        return try endItem("a size such as 'cpus=2', or the end of the line").lines
+    }
+
+    mutating func files() throws(TraceError) -> [String] {
+        var remarks: [String] = []
+        while scanner.isAt(word: "file") {
+            let count = machine.files.count
+            guard count < MachineShape.maximalFiles else { throw tooMany("files", MachineShape.maximalFiles) }
+            _ = scanner.word()
+            try name("f", count)
+            scanner.skipBlanks()
+            let kinds = MachineShape.File.Kind.allCases
+            guard let kind = kinds.first(where: { scanner.isAt(word: $0.rawValue) }) else {
+                throw unexpected(listed(kinds.map(\.rawValue)))
+            }
+            _ = scanner.word()
+            try require("pages=")
+            let size = try number("pages", in: Array(MachineShape.fileSizeRange))
+            scanner.skipBlanks()
+            let huge = scanner.isAt(word: "huge")
+            if huge { _ = scanner.word() }
+            machine.files.append(MachineShape.File(kind: kind, size: size, huge: huge))
+            remarks += try endItem(huge ? "the end of the line" : "'huge' or the end of the line").lines
+        }
+        return remarks
+    }
+
+    /// A number out of a few.
+    mutating func number(_ name: String, in allowed: [Int]) throws(TraceError) -> Int {
+        var ahead = scanner
+        guard case .value(let value) = ahead.number(), let number = allowed.first(where: { UInt($0) == value }) else {
+            let isRange = allowed.count > 2
+            let choice = isRange ? "\(allowed[0]) to \(allowed[allowed.count - 1])" : listed(allowed.map(String.init))
+            throw unexpected("\(choice) for '\(name)'")
+        }
+        scanner = ahead
+        return number
+    }
+}
+
+extension Remarks {
+    /// Those of an item that keeps none of its own.
+    var lines: [String] { above + (beside.map { [$0] } ?? []) }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The words of a trace: the operations that an era has, by their names.
+
+import KernelModel
+
+public struct Vocabulary: Sendable {
+    public let era: String
+    public let operations: [Operation]
+    /// For look-ups only: the order of a dictionary differs from run to run.
+    private let numbers: [String: Int]
+
+    public init(era: String, operations: [Operation]) {
+        self.era = era
+        self.operations = operations
+        numbers = Dictionary(
+            operations.enumerated().map { ($0.element.name, $0.offset) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    public subscript(name: String) -> Operation? {
+        numbers[name].map { operations[$0] }
+    }
+
+    /// Where in the era's table the operation is.
+    public func number(of operation: Operation) -> Int? {
+        numbers[operation.name]
+    }
+
+    func operations(of actor: Actor) -> [Operation] {
+        operations.filter { $0.actor == actor }
+    }
+}
+
+/// The few operations whose effect on an address space or on the set of processes this layer knows, so that
+/// it can tell which processes exist and which addresses are mapped.
+enum KnownOperation {
+    static let fork = "fork"
+    static let exit = "exit"
+    static let mmap = "mmap"
+    static let munmap = "munmap"
+    static let mremap = "mremap"
+    static let read = "read"
+    static let write = "write"
+}
+
+extension Operation {
+    /// Which of its arguments numbers the process that it creates.
+    var createdProcess: Int? {
+        guard name == KnownOperation.fork else { return nil }
+        return parameters.firstIndex { if case .process = $0.domain { true } else { false } }
+    }
+}
