@@ -123,6 +123,10 @@
 	OP(void, unmap_mapping_pages,                                                                               \
 	   (struct address_space * mapping, pgoff_t start, pgoff_t nr, bool even_cows),                             \
 	   (mapping, start, nr, even_cows))                                                                         \
+	OP(void, unmap_mapping_page, (struct page * page), (page))                                                  \
+	OP(void, do_set_pte, (struct vm_fault * vmf, struct page *page, unsigned long address),                     \
+	   (vmf, page, address))                                                                                    \
+	OP(vm_fault_t, finish_fault, (struct vm_fault * vmf), (vmf))                                                \
 	OP(int, pte_alloc, (struct mm_struct * mm, pmd_t *pmd), (mm, pmd))                                          \
 	/* mm/mmu_gather.c */                                                                                       \
 	OP(void, tlb_gather_mmu, (struct mmu_gather * tlb, struct mm_struct *mm, bool fullmm), (tlb, mm, fullmm))   \
@@ -145,6 +149,7 @@
 	/* mm/huge_memory.c */                                                                                      \
 	OP(vm_fault_t, do_huge_pmd_anonymous_page, (struct vm_fault * vmf), (vmf))                                  \
 	OP(vm_fault_t, do_huge_pmd_wp_page, (struct vm_fault * vmf), (vmf))                                         \
+	OP(vm_fault_t, do_huge_pmd_numa_page, (struct vm_fault * vmf), (vmf))                                       \
 	OP(void, huge_pmd_set_accessed, (struct vm_fault * vmf), (vmf))                                             \
 	OP(int, copy_huge_pmd,                                                                                      \
 	   (struct vm_area_struct * dst_vma, struct vm_area_struct *src_vma, unsigned long address),                \
@@ -211,6 +216,8 @@
 	OP(int, swap_duplicate, (swp_entry_t entry), (entry))                                                       \
 	OP(void, swap_free, (swp_entry_t entry), (entry))                                                           \
 	OP(void, free_swap_and_cache, (swp_entry_t entry), (entry))                                                 \
+	OP(void, free_page_and_swap_cache, (struct page * page), (page))                                            \
+	OP(void, free_pages_and_swap_cache, (struct page *_Nullable *pages, int nr), (pages, nr))                   \
 	OP(bool, try_to_free_swap, (struct page * page), (page))                                                    \
 	OP(bool, reuse_swap_page, (struct page * page), (page))                                                     \
 	OP(int, page_swapcount, (struct page * page), (page))                                                       \
@@ -225,6 +232,7 @@
 	OP(void, delete_from_page_cache, (struct page * page), (page))                                              \
 	OP(vm_fault_t, filemap_fault, (struct vm_fault * vmf), (vmf))                                               \
 	OP(vm_fault_t, filemap_map_pages, (struct vm_fault * vmf, pgoff_t start, pgoff_t end), (vmf, start, end))   \
+	OP(vm_fault_t, filemap_page_mkwrite, (struct vm_fault * vmf), (vmf))                                        \
 	OP(vm_fault_t, shmem_fault, (struct vm_fault * vmf), (vmf))                                                 \
 	OP(int, shmem_writepage, (struct page * page), (page))                                                      \
 	OP(long, do_truncate, (struct address_space * mapping, pgoff_t size), (mapping, size))                      \
@@ -242,6 +250,7 @@
 	OP(long, generic_file_write, (struct address_space * mapping, pgoff_t index, u64 token),                    \
 	   (mapping, index, token))                                                                                 \
 	/* mm/mmap.c, mm/mprotect.c, mm/mremap.c, mm/madvise.c, mm/msync.c */                                       \
+	OP(void, unlink_file_vma, (struct vm_area_struct * vma), (vma))                                             \
 	OP(struct vm_area_struct *_Nullable, find_vma, (struct mm_struct * mm, unsigned long address),              \
 	   (mm, address))                                                                                           \
 	OP(long, do_mmap,                                                                                           \
@@ -274,8 +283,9 @@
 	OP(long, do_msync, (unsigned long start, unsigned long len, int flags), (start, len, flags))                \
 	OP(struct mm_struct *_Nullable, dup_mm, (struct mm_struct * oldmm), (oldmm))                                \
 	/* mm/gup.c */                                                                                              \
-	OP(long, populate_vma_page_range, (struct vm_area_struct * vma, unsigned long start, unsigned long end),    \
-	   (vma, start, end))                                                                                       \
+	OP(long, populate_vma_page_range,                                                                           \
+	   (struct vm_area_struct * vma, unsigned long start, unsigned long end, int *_Nullable locked),            \
+	   (vma, start, end, locked))                                                                               \
 	OP(int, mm_populate, (unsigned long start, unsigned long len, bool ignore_errors),                          \
 	   (start, len, ignore_errors))                                                                             \
 	OP(struct page *_Nullable, follow_page, (struct vm_area_struct * vma, unsigned long address,                \

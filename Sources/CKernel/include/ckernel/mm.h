@@ -46,6 +46,10 @@
 #define FOLL_POPULATE 0x40U
 #define FOLL_SPLIT_PMD 0x20000U
 #define FOLL_MIGRATION 0x400U
+#define FOLL_NUMA 0x200U
+#define FOLL_TRIED 0x800U
+#define FOLL_COW 0x4000U
+#define FOLL_FAST_ONLY 0x80000U
 #define FOLL_MLOCK 0x1000U
 #define FOLL_LONGTERM 0x10000U
 #define FOLL_PIN 0x40000U
@@ -96,6 +100,7 @@ struct mmu_gather {
 	struct mm_struct *mm;
 	unsigned long start, end;
 	bool fullmm, freed_tables, need_flush_all;
+	bool cleared; /* ptes or pmds since the last flush */
 	u8 nr, nr_tables;
 	struct page *_Nullable pages[MMU_GATHER_BUNDLE];
 	struct page_table *_Nullable tables[MAX_PTRS_PER_PMD];
@@ -112,6 +117,11 @@ static inline void __tlb_adjust_range(struct mmu_gather *tlb, unsigned long addr
 	if (address + size > tlb->end)
 		tlb->end = address + size;
 }
+
+/* Errors in the place of a page (include/linux/err.h). */
+static inline struct page *ERR_PTR(long error) { return (struct page *)error; }
+static inline long PTR_ERR(struct page *page) { return (long)page; }
+static inline bool IS_ERR(struct page *page) { return (unsigned long)page >= (unsigned long)-4095; }
 
 static inline int page_count(struct page *page) { return compound_head(page)->_refcount; }
 static inline void get_page(struct page *page) { compound_head(page)->_refcount++; }
@@ -295,6 +305,17 @@ static inline unsigned long vm_get_page_prot(unsigned long vm_flags)
 		return _PAGE_PROTNONE | _PAGE_ACCESSED;
 	return _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED |
 	       ((vm_flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED) ? _PAGE_RW : 0);
+}
+/* vma->vm_page_prot, which vma_set_page_prot() keeps in the kernel.  The first write to a page of a shared
+ * file must fault, for page_mkwrite() (vma_wants_writenotify()); shmem has none and no writeback. */
+static inline unsigned long vm_page_prot(struct vm_area_struct *vma)
+{
+	bool notify = vma->vm_file && vma->vm_file->kind == MAPPING_FILE;
+	return vm_get_page_prot(notify ? vma->vm_flags & ~VM_SHARED : vma->vm_flags);
+}
+static inline bool vma_is_accessible(struct vm_area_struct *vma)
+{
+	return vma->vm_flags & (VM_READ | VM_WRITE | VM_EXEC);
 }
 static inline pte_t maybe_mkwrite(pte_t pte, struct vm_area_struct *vma)
 {
