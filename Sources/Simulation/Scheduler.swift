@@ -127,6 +127,15 @@ public func waitForProcess(_ number: Int) {
     sleep(WAIT_PROCESS, nil, UInt(number))
 }
 
+/// Waits while the word still has the value that the current task saw in it: for what the kernel does by
+/// waiting on a queue, or by trying again.
+public func waitForChange(
+    of word: UnsafeMutablePointer<UInt>, from value: UInt, _ label: StaticString, _ function: StaticString = #function
+) {
+    yieldPoint(function.cString, label.cString)
+    if word.pointee == value { sleep(WAIT_PTE_CHANGE, word, value) }
+}
+
 // MARK: - Switching
 
 /// Leaves `task` for task number `next`; returns when somebody comes back.

@@ -34,6 +34,13 @@ public func spin_unlock_irq(_ lock: spinlock_t, _ function: StaticString = #func
     local_irq_enable()
 }
 
+/// Waits until the lock is free, without taking it: for what the kernel does by spinning until the holder
+/// is through.
+public func spin_unlock_wait(_ lock: spinlock_t, _ function: StaticString = #function) {
+    yieldPoint(function.cString, lockLabel(lock.class_))
+    if lock.owner != 0 { sleep(WAIT_SPINLOCK, unsafeBitCast(lock, to: UnsafeMutableRawPointer.self)) }
+}
+
 @usableFromInline
 func spinLock(_ lock: spinlock_t, _ subclass: UInt8, _ function: UnsafePointer<CChar>) {
     let address = unsafeBitCast(lock, to: UnsafeMutableRawPointer.self)

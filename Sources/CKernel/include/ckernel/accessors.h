@@ -27,7 +27,10 @@ EMBEDDED(struct list_head, anon_vma_chain, same_vma)
 EMBEDDED(struct list_head, anon_vma_chain, rb)
 EMBEDDED(spinlock_t, address_space, i_pages_lock)
 EMBEDDED(struct rw_semaphore, address_space, i_rwsem)
+EMBEDDED(struct rw_semaphore, address_space, i_mmap_sem)
 EMBEDDED(struct rw_semaphore, address_space, i_mmap_rwsem)
+ELEMENT(unsigned long, entry_batch, entries, entry)
+ELEMENT(pgoff_t, entry_batch, indices, index)
 EMBEDDED(struct list_head, address_space, i_mmap)
 ELEMENT(unsigned long, address_space, i_pages, slot)
 ELEMENT(u64, address_space, backing, disk)
@@ -67,7 +70,7 @@ EMBEDDED(spinlock_t, pglist_data, split_queue_lock)
 EMBEDDED(spinlock_t, swap_info_struct, lock)
 EMBEDDED(spinlock_t, swap_info_struct, cache_lock)
 ELEMENT(u8, swap_info_struct, swap_map, users)
-ELEMENT(struct page *_Nullable, swap_info_struct, cache, cached)
+ELEMENT(unsigned long, swap_info_struct, cache, slot)
 ELEMENT(u64, swap_info_struct, contents, disk)
 ELEMENT(struct violation, kernel_state, violation, broken)
 ELEMENT(u32, kernel_state, lock_order, order)
@@ -98,6 +101,7 @@ static inline size_t sizeof_kernel_state(void) { return sizeof(struct kernel_sta
 static inline size_t sizeof_task_struct(void) { return sizeof(struct task_struct); }
 static inline size_t sizeof_page(void) { return sizeof(struct page); }
 static inline size_t sizeof_per_cpu(void) { return sizeof(struct per_cpu); }
+static inline size_t sizeof_entry_batch(void) { return sizeof(struct entry_batch); }
 static inline size_t sizeof_pagevec(void) { return sizeof(struct pagevec); }
 static inline size_t sizeof_pglist_data(void) { return sizeof(struct pglist_data); }
 static inline size_t sizeof_address_space(void) { return sizeof(struct address_space); }

@@ -209,11 +209,14 @@
 	/* mm/swap_state.c, mm/swapfile.c, mm/page_io.c */                                                          \
 	OP(bool, add_to_swap, (struct page * page), (page))                                                         \
 	OP(void, delete_from_swap_cache, (struct page * page), (page))                                              \
+	OP(int, add_to_swap_cache, (struct page * page, swp_entry_t entry), (page, entry))                          \
+	OP(void, __delete_from_swap_cache, (struct page * page, swp_entry_t entry), (page, entry))                  \
 	OP(struct page *_Nullable, lookup_swap_cache, (swp_entry_t entry), (entry))                                 \
 	OP(struct page *_Nullable, swapin_readahead, (swp_entry_t entry), (entry))                                  \
 	OP(swp_entry_t, get_swap_page, (struct page * page), (page))                                                \
 	OP(void, put_swap_page, (struct page * page, swp_entry_t entry), (page, entry))                             \
 	OP(int, swap_duplicate, (swp_entry_t entry), (entry))                                                       \
+	OP(void, swap_shmem_alloc, (swp_entry_t entry), (entry))                                                    \
 	OP(void, swap_free, (swp_entry_t entry), (entry))                                                           \
 	OP(void, free_swap_and_cache, (swp_entry_t entry), (entry))                                                 \
 	OP(void, free_page_and_swap_cache, (struct page * page), (page))                                            \
@@ -222,6 +225,7 @@
 	OP(bool, reuse_swap_page, (struct page * page), (page))                                                     \
 	OP(int, page_swapcount, (struct page * page), (page))                                                       \
 	OP(void, swap_writepage, (struct page * page), (page))                                                      \
+	OP(void, swap_readpage, (struct page * page), (page))                                                       \
 	/* mm/filemap.c, mm/shmem.c, mm/truncate.c, mm/page-writeback.c */                                          \
 	OP(struct page *_Nullable, find_get_page, (struct address_space * mapping, pgoff_t index),                  \
 	   (mapping, index))                                                                                        \
@@ -230,6 +234,7 @@
 	OP(int, add_to_page_cache_lru, (struct page * page, struct address_space *mapping, pgoff_t index),          \
 	   (page, mapping, index))                                                                                  \
 	OP(void, delete_from_page_cache, (struct page * page), (page))                                              \
+	OP(void, __delete_from_page_cache, (struct page * page), (page))                                            \
 	OP(vm_fault_t, filemap_fault, (struct vm_fault * vmf), (vmf))                                               \
 	OP(vm_fault_t, filemap_map_pages, (struct vm_fault * vmf, pgoff_t start, pgoff_t end), (vmf, start, end))   \
 	OP(vm_fault_t, filemap_page_mkwrite, (struct vm_fault * vmf), (vmf))                                        \
@@ -240,12 +245,18 @@
 	   (mapping, start, end))                                                                                   \
 	OP(void, truncate_inode_pages_range, (struct address_space * mapping, pgoff_t start, pgoff_t end),          \
 	   (mapping, start, end))                                                                                   \
+	OP(int, truncate_inode_page, (struct address_space * mapping, struct page *page), (mapping, page))          \
 	OP(long, invalidate_mapping_pages, (struct address_space * mapping), (mapping))                             \
 	OP(void, set_page_dirty, (struct page * page), (page))                                                      \
 	OP(bool, clear_page_dirty_for_io, (struct page * page), (page))                                             \
+	OP(void, cancel_dirty_page, (struct page * page), (page))                                                   \
+	OP(void, set_page_writeback, (struct page * page), (page))                                                  \
 	OP(void, end_page_writeback, (struct page * page), (page))                                                  \
 	OP(long, do_writepages, (struct address_space * mapping), (mapping))                                        \
 	OP(void, shmem_lock, (struct address_space * mapping, bool lock), (mapping, lock))                          \
+	OP(void, shmem_unlock_mapping, (struct address_space * mapping), (mapping))                                 \
+	OP(void, shmem_truncate_range, (struct address_space * mapping, pgoff_t start, pgoff_t end),                \
+	   (mapping, start, end))                                                                                   \
 	OP(long, generic_file_read, (struct address_space * mapping, pgoff_t index), (mapping, index))              \
 	OP(long, generic_file_write, (struct address_space * mapping, pgoff_t index, u64 token),                    \
 	   (mapping, index, token))                                                                                 \

@@ -90,12 +90,14 @@ struct KERNEL_OBJECT swap_info_struct {
 	u8 max; /* slots, slot 0 (the header) included */
 	u8 next;
 	u8 swap_map[MAX_SWAP_SLOTS];            /* users; SWAP_HAS_CACHE */
-	struct page *_Nullable cache[MAX_SWAP_SLOTS];
+	unsigned long cache[MAX_SWAP_SLOTS];    /* the swap cache: a page, or 0 */
+	unsigned long changes;                  /* of swap_map and cache: goes up with each */
 	u64 contents[MAX_SWAP_SLOTS];
 };
 
 #define SWAP_HAS_CACHE 0x40
 #define SWAP_MAP_MAX 0x3e
+#define SWAP_MAP_SHMEM 0xbf /* users of a slot that a shmem file has */
 
 /* A pool of objects of one size.  Freed objects are poisoned and reused last in, first out. */
 struct kmem_cache {

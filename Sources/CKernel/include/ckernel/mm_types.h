@@ -91,7 +91,8 @@ enum mapping_kind { MAPPING_FILE, MAPPING_SHMEM };
 struct KERNEL_OBJECT address_space {
 	unsigned long i_pages[MAX_FILE_PAGES];
 	spinlock_t i_pages_lock;
-	struct rw_semaphore i_rwsem; /* the inode's */
+	struct rw_semaphore i_rwsem;    /* the inode's */
+	struct rw_semaphore i_mmap_sem; /* the file system's, against faults on holes (ext4_inode_info) */
 	struct rw_semaphore i_mmap_rwsem;
 	struct list_head i_mmap;
 	unsigned long nrpages, nr_swapped, nr_thps;
@@ -100,8 +101,9 @@ struct KERNEL_OBJECT address_space {
 	u8 kind; /* enum mapping_kind */
 	u8 number;
 	u8 i_mmap_writable;
-	u8 truncating; /* shmem fallocate hole punch in progress */
 	bool huge;     /* the page cache takes huge pages for it (huge=always) */
+	unsigned long falloc; /* shmem: the range of a hole punch that runs (shmem_falloc); 0: none */
+	unsigned long nr_fallocs;
 	u64 backing[MAX_FILE_PAGES]; /* what is on the disk (MAPPING_FILE) */
 };
 

@@ -6,6 +6,14 @@
 
 #pragma clang assume_nonnull begin
 
+/* Entries of a page cache as a lookup found them, a pagevec and its indices in one: each a page with a
+ * reference, or a value. */
+struct KERNEL_OBJECT entry_batch {
+	u8 nr;
+	unsigned long entries[PAGEVEC_SIZE];
+	pgoff_t indices[PAGEVEC_SIZE];
+};
+
 static inline unsigned int pagevec_count(struct pagevec *pvec) { return pvec->nr; }
 static inline unsigned int pagevec_space(struct pagevec *pvec) { return kernel->pagevec_size - pvec->nr; }
 /* Nothing in an arena may be garbage: the pages that were in the batch are forgotten. */

@@ -6,10 +6,11 @@
 
 #pragma clang assume_nonnull begin
 
-#define MAX_HELD_LOCKS 16
+/* Truncation holds the locks of a whole batch of pages. */
+#define MAX_HELD_LOCKS 24
 #define MAX_YIELD_POINTS 1024
 #define MAX_OPS 64
-#define FRAME_BYTES 512
+#define FRAME_BYTES 1024
 
 enum task_state { TASK_RUNNABLE, TASK_WAITING, TASK_DONE };
 

@@ -47,6 +47,15 @@ static inline bool is_pmd_migration_entry(pmd_t pmd)
 static inline swp_entry_t pmd_to_swp_entry(pmd_t pmd) { return (swp_entry_t){pmd.pmd & ~_PAGE_CHG_FLAGS}; }
 static inline pmd_t swp_entry_to_pmd(swp_entry_t entry) { return __pmd(entry.val); }
 
+/* Entries of a page cache that are no pages (include/linux/xarray.h). */
+static inline bool xa_is_value(unsigned long entry) { return entry & 1; }
+static inline unsigned long swp_to_radix_entry(swp_entry_t entry) { return entry.val | 1; }
+static inline swp_entry_t radix_to_swp_entry(unsigned long entry) { return (swp_entry_t){entry & ~1UL}; }
+static inline struct page *_Nullable entry_to_page(unsigned long entry)
+{
+	return xa_is_value(entry) ? NULL : (struct page *)entry;
+}
+
 /* include/linux/mm_inline.h */
 static inline bool page_is_file_lru(struct page *page) { return !PageSwapBacked(page); }
 static inline enum lru_list page_lru_base_type(struct page *page)
