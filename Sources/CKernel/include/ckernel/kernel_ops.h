@@ -260,15 +260,29 @@
 	OP(long, generic_file_read, (struct address_space * mapping, pgoff_t index), (mapping, index))              \
 	OP(long, generic_file_write, (struct address_space * mapping, pgoff_t index, u64 token),                    \
 	   (mapping, index, token))                                                                                 \
-	/* mm/mmap.c, mm/mprotect.c, mm/mremap.c, mm/madvise.c, mm/msync.c */                                       \
-	OP(void, unlink_file_vma, (struct vm_area_struct * vma), (vma))                                             \
+	/* mm/mmap.c */                                                                                             \
 	OP(struct vm_area_struct *_Nullable, find_vma, (struct mm_struct * mm, unsigned long address),              \
 	   (mm, address))                                                                                           \
-	OP(long, do_mmap,                                                                                           \
-	   (unsigned long address, unsigned long len, unsigned long vm_flags, unsigned long fixed,                  \
-	    struct address_space *_Nullable file, pgoff_t pgoff),                                                   \
-	   (address, len, vm_flags, fixed, file, pgoff))                                                            \
-	OP(long, do_munmap, (struct mm_struct * mm, unsigned long start, unsigned long len), (mm, start, len))      \
+	OP(unsigned long, get_unmapped_area,                                                                        \
+	   (struct address_space * _Nullable file, unsigned long address, unsigned long len, pgoff_t pgoff,         \
+	    unsigned long flags),                                                                                   \
+	   (file, address, len, pgoff, flags))                                                                      \
+	OP(unsigned long, do_mmap,                                                                                  \
+	   (struct address_space * _Nullable file, unsigned long address, unsigned long len, unsigned long prot,    \
+	    unsigned long flags, pgoff_t pgoff, unsigned long *populate),                                           \
+	   (file, address, len, prot, flags, pgoff, populate))                                                      \
+	OP(long, vm_mmap_pgoff,                                                                                     \
+	   (struct address_space * _Nullable file, unsigned long address, unsigned long len, unsigned long prot,    \
+	    unsigned long flags, pgoff_t pgoff),                                                                    \
+	   (file, address, len, prot, flags, pgoff))                                                                \
+	OP(int, __do_munmap, (struct mm_struct * mm, unsigned long start, unsigned long len, bool downgrade),       \
+	   (mm, start, len, downgrade))                                                                             \
+	OP(int, do_munmap, (struct mm_struct * mm, unsigned long start, unsigned long len), (mm, start, len))       \
+	OP(long, __vm_munmap, (unsigned long start, unsigned long len, bool downgrade), (start, len, downgrade))    \
+	OP(int, __vma_adjust,                                                                                       \
+	   (struct vm_area_struct * vma, unsigned long start, unsigned long end, pgoff_t pgoff,                     \
+	    struct vm_area_struct *_Nullable insert, struct vm_area_struct *_Nullable expand),                      \
+	   (vma, start, end, pgoff, insert, expand))                                                                \
 	OP(struct vm_area_struct *_Nullable, vma_merge,                                                             \
 	   (struct mm_struct * mm, struct vm_area_struct *_Nullable prev, unsigned long start, unsigned long end,   \
 	    unsigned long vm_flags, struct anon_vma *_Nullable anon_vma, struct address_space *_Nullable file,      \
@@ -277,22 +291,31 @@
 	OP(int, split_vma, (struct mm_struct * mm, struct vm_area_struct *vma, unsigned long address, bool below),  \
 	   (mm, vma, address, below))                                                                               \
 	OP(struct vm_area_struct *_Nullable, copy_vma,                                                              \
-	   (struct vm_area_struct * vma, unsigned long address, unsigned long len, pgoff_t pgoff,                   \
+	   (struct vm_area_struct * *vmap, unsigned long address, unsigned long len, pgoff_t pgoff,                 \
 	    bool *need_rmap_locks),                                                                                 \
-	   (vma, address, len, pgoff, need_rmap_locks))                                                             \
+	   (vmap, address, len, pgoff, need_rmap_locks))                                                            \
+	OP(void, unlink_file_vma, (struct vm_area_struct * vma), (vma))                                             \
 	OP(void, exit_mmap, (struct mm_struct * mm), (mm))                                                          \
+	/* kernel/fork.c */                                                                                         \
 	OP(void, mmput, (struct mm_struct * mm), (mm))                                                              \
+	OP(void, mmdrop, (struct mm_struct * mm), (mm))                                                             \
+	OP(struct mm_struct *_Nullable, dup_mm, (unsigned int process, struct mm_struct *oldmm), (process, oldmm))  \
+	/* mm/mprotect.c, mm/mremap.c, mm/madvise.c, mm/msync.c */                                                  \
 	OP(long, do_mprotect, (unsigned long start, unsigned long len, unsigned long prot), (start, len, prot))     \
-	OP(void, change_protection,                                                                                 \
-	   (struct vm_area_struct * vma, unsigned long start, unsigned long end, unsigned long prot),               \
-	   (vma, start, end, prot))                                                                                 \
+	OP(unsigned long, change_protection,                                                                        \
+	   (struct vm_area_struct * vma, unsigned long start, unsigned long end, unsigned long prot,                \
+	    unsigned long cp_flags),                                                                                \
+	   (vma, start, end, prot, cp_flags))                                                                       \
+	OP(unsigned long, move_page_tables,                                                                         \
+	   (struct vm_area_struct * vma, unsigned long old_addr, struct vm_area_struct *new_vma,                    \
+	    unsigned long new_addr, unsigned long len, bool need_rmap_locks),                                       \
+	   (vma, old_addr, new_vma, new_addr, len, need_rmap_locks))                                                \
 	OP(long, do_mremap,                                                                                         \
 	   (unsigned long address, unsigned long old_len, unsigned long new_len, unsigned long flags,               \
 	    unsigned long new_address),                                                                             \
 	   (address, old_len, new_len, flags, new_address))                                                         \
 	OP(long, do_madvise, (unsigned long start, unsigned long len, int advice), (start, len, advice))            \
 	OP(long, do_msync, (unsigned long start, unsigned long len, int flags), (start, len, flags))                \
-	OP(struct mm_struct *_Nullable, dup_mm, (struct mm_struct * oldmm), (oldmm))                                \
 	/* mm/gup.c */                                                                                              \
 	OP(long, populate_vma_page_range,                                                                           \
 	   (struct vm_area_struct * vma, unsigned long start, unsigned long end, int *_Nullable locked),            \

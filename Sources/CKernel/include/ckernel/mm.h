@@ -17,7 +17,9 @@
 #define EBUSY 16
 #define EEXIST 17
 #define EINVAL 22
+#define ENFILE 23
 #define ENOSPC 28
+#define EOVERFLOW 75
 
 #define VM_FAULT_OOM 0x1U
 #define VM_FAULT_SIGBUS 0x2U
@@ -62,9 +64,45 @@
 #define __GFP_NORETRY 0x8U
 #define __GFP_THISNODE 0x10U
 
-#define PROT_NONE_ 0x0UL
-#define PROT_READ_ 0x1UL
-#define PROT_WRITE_ 0x2UL
+/* What user space passes to mmap(), mprotect(), mremap(), madvise(), msync() (include/uapi/asm-generic/mman*.h). */
+#define PROT_NONE 0x0UL
+#define PROT_READ 0x1UL
+#define PROT_WRITE 0x2UL
+#define PROT_EXEC 0x4UL
+#define MAP_SHARED 0x1UL
+#define MAP_PRIVATE 0x2UL
+#define MAP_FIXED 0x10UL
+#define MAP_ANONYMOUS 0x20UL
+#define MAP_LOCKED 0x2000UL
+#define MAP_NORESERVE 0x4000UL
+#define MAP_POPULATE 0x8000UL
+#define MAP_NONBLOCK 0x10000UL
+#define MAP_FIXED_NOREPLACE 0x100000UL
+#define MREMAP_MAYMOVE 1UL
+#define MREMAP_FIXED 2UL
+#define MREMAP_DONTUNMAP 4UL
+#define MS_ASYNC 1
+#define MS_INVALIDATE 2
+#define MS_SYNC 4
+#define MADV_NORMAL 0
+#define MADV_RANDOM 1
+#define MADV_SEQUENTIAL 2
+#define MADV_WILLNEED 3
+#define MADV_DONTNEED 4
+#define MADV_FREE 8
+#define MADV_REMOVE 9
+#define MADV_DONTFORK 10
+#define MADV_DOFORK 11
+#define MADV_HUGEPAGE 14
+#define MADV_NOHUGEPAGE 15
+#define MADV_WIPEONFORK 18
+#define MADV_KEEPONFORK 19
+#define MADV_COLD 20
+#define MADV_PAGEOUT 21
+
+#define VM_ACCESS_FLAGS 0x7UL /* VM_READ | VM_WRITE | VM_EXEC */
+
+#define MM_CP_DIRTY_ACCT 0x1UL /* change_protection(): dirty ptes may become writable */
 
 /* How a page was lost or gained, for migrate_pages(). */
 #define MIGRATE_ASYNC 0
@@ -306,12 +344,20 @@ static inline unsigned long vm_get_page_prot(unsigned long vm_flags)
 	return _PAGE_PRESENT | _PAGE_USER | _PAGE_ACCESSED |
 	       ((vm_flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED) ? _PAGE_RW : 0);
 }
-/* vma->vm_page_prot, which vma_set_page_prot() keeps in the kernel.  The first write to a page of a shared
- * file must fault, for page_mkwrite() (vma_wants_writenotify()); shmem has none and no writeback. */
+/* A function that returns an address returns a negative errno in the same word (include/linux/err.h). */
+static inline bool IS_ERR_VALUE(unsigned long value) { return value >= (unsigned long)-4095; }
+static inline unsigned long offset_in_page(unsigned long address) { return address & ~PAGE_MASK; }
+/* Whether the first write to a page of the mapping must fault, for page_mkwrite() (mm/mmap.c): the page cache of a
+ * disk file counts its dirty pages, shmem does not. */
+static inline bool vma_wants_writenotify(struct vm_area_struct *vma)
+{
+	return (vma->vm_flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED) && vma->vm_file &&
+	       vma->vm_file->kind == MAPPING_FILE;
+}
+/* vma->vm_page_prot, which vma_set_page_prot() keeps in the kernel. */
 static inline unsigned long vm_page_prot(struct vm_area_struct *vma)
 {
-	bool notify = vma->vm_file && vma->vm_file->kind == MAPPING_FILE;
-	return vm_get_page_prot(notify ? vma->vm_flags & ~VM_SHARED : vma->vm_flags);
+	return vm_get_page_prot(vma_wants_writenotify(vma) ? vma->vm_flags & ~VM_SHARED : vma->vm_flags);
 }
 static inline bool vma_is_accessible(struct vm_area_struct *vma)
 {
