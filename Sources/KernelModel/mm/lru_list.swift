@@ -76,13 +76,3 @@ func lock_page_lruvec_irq(_ page: page, _ function: StaticString = #function) ->
 func unlock_page_lruvec_irq(_ lruvec: pglist_data, _ function: StaticString = #function) {
     spin_unlock_irq(lruvec.lru_lock, function)
 }
-
-/// Linux v5.13, include/linux/mm_inline.h, page_mapped() of mm/util.c: whether any page table maps the
-/// page, or any base page of a huge one.
-func page_mapped(_ page: page) -> Bool {
-    let head = compound_head(page)
-    if !PageCompound(head) { return head._mapcount >= 0 }
-    if head.compound_mapcount >= 0 { return true }
-    for index in 0..<Int(thp_nr_pages(head)) where page_add(head, index)._mapcount >= 0 { return true }
-    return false
-}

@@ -252,6 +252,7 @@
 	OP(void, cancel_dirty_page, (struct page * page), (page))                                                   \
 	OP(void, set_page_writeback, (struct page * page), (page))                                                  \
 	OP(void, end_page_writeback, (struct page * page), (page))                                                  \
+	OP(int, writepage, (struct page * page), (page))                                                            \
 	OP(long, do_writepages, (struct address_space * mapping), (mapping))                                        \
 	OP(void, shmem_lock, (struct address_space * mapping, bool lock), (mapping, lock))                          \
 	OP(void, shmem_unlock_mapping, (struct address_space * mapping), (mapping))                                 \

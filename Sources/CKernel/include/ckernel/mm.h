@@ -113,6 +113,9 @@
 #define MR_SYSCALL 2
 #define MR_LONGTERM_PIN 3
 
+/* What a writepage() returns that did not write, and left the page locked. */
+#define AOP_WRITEPAGE_ACTIVATE 0x80000
+
 #define DRAIN_ALL_CPUS 0xffU
 
 /* Lives on the fault's stack. */

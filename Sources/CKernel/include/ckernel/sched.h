@@ -58,7 +58,7 @@ struct KERNEL_OBJECT task_struct {
 	u16 yield_point;         /* where it last stood: index into the names */
 	u32 steps;
 	u32 priority;            /* PCT */
-	bool kthread, memalloc, fatal_signal, oom_victim;
+	bool kthread, kswapd, memalloc, fatal_signal, oom_victim;
 	struct held_lock held_locks[MAX_HELD_LOCKS];
 	struct tlbflush_unmap_batch tlb_ubc;
 	u16 frame_used;          /* list heads and batches on its kernel stack: KernelModel/Frame.swift */
