@@ -70,6 +70,14 @@ func lockdepReleased(_ lock: UnsafeMutableRawPointer) {
     task.nr_held_locks -= 1
 }
 
+/// What the current task holds under one address it holds under another from now on.
+func lockdepMoved(from old: UnsafeMutableRawPointer, to new: UnsafeMutableRawPointer) {
+    let task = kernel.current
+    for index in 0..<Int(task.nr_held_locks) where task.held(index).pointee.lock == old {
+        task.held(index).pointee.lock = new
+    }
+}
+
 /// Notes a call that may sleep: wrong while preemption is off or in an RCU read section.
 public func might_sleep(_ function: StaticString = #function) {
     might_sleep(function.cString)

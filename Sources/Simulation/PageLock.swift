@@ -50,7 +50,17 @@ func unlockPage(_ head: page, _ function: UnsafePointer<CChar>) {
         endRun(RUN_BUG)
     }
     ClearPageLocked(head)
-    lockdepReleased(unsafeBitCast(head, to: UnsafeMutableRawPointer.self))
+    // The lock is a bit without an owner: the pages of a split huge page come locked.
+    let address = unsafeBitCast(head, to: UnsafeMutableRawPointer.self)
+    if lockIsHeld(address, by: kernel.current) { lockdepReleased(address) }
+}
+
+/// A huge page was split, and each of its pages is locked now: the caller's lock is that of `page`, and
+/// the others it unlocks without having taken them.
+public func pageLockWasSplit(_ head: page, _ page: page) {
+    lockdepMoved(
+        from: unsafeBitCast(head, to: UnsafeMutableRawPointer.self),
+        to: unsafeBitCast(page, to: UnsafeMutableRawPointer.self))
 }
 
 /// Sets PG_locked of a page that nobody else can see yet (__SetPageLocked()).

@@ -33,6 +33,12 @@ public func VM_BUG_ON_PAGE(_ condition: Bool, _ text: StaticString, _ function: 
     if _slowPath(condition) { bug(function.cString, text.cString) }
 }
 
+/// The kernel's WARN_ON(): notes the place by name; the run goes on, as the kernel does.
+public func WARN_ON(_ text: StaticString, _ function: StaticString = #function) {
+    kernel.current.yield_point = UInt16(yieldPointNumber(function.cString, text.cString))
+    reportViolation(VIOLATION_bug_on, 1, 0)
+}
+
 @inline(never)
 func bug(_ function: UnsafePointer<CChar>, _ text: UnsafePointer<CChar>) {
     kernel.current.yield_point = UInt16(yieldPointNumber(function, text))

@@ -333,6 +333,7 @@
 	/* mm/mmu_notifier.c */                                                                                     \
 	OP(void, mmu_notifier_invalidate_range_start, (struct mmu_notifier_range * range), (range))                 \
 	OP(void, mmu_notifier_invalidate_range_end, (struct mmu_notifier_range * range), (range))                   \
+	OP(void, mmu_notifier_invalidate_range_only_end, (struct mmu_notifier_range * range), (range))              \
 	OP(void, mmu_notifier_invalidate_range, (struct mm_struct * mm, unsigned long start, unsigned long end),    \
 	   (mm, start, end))                                                                                        \
 	OP(bool, mmu_notifier_clear_flush_young, (struct mm_struct * mm, unsigned long start, unsigned long end),   \

@@ -118,6 +118,9 @@
 
 #define DRAIN_ALL_CPUS 0xffU
 
+/* What a shrinker returns that can do nothing more (include/linux/shrinker.h). */
+#define SHRINK_STOP (~0UL)
+
 /* Lives on the fault's stack. */
 struct vm_fault {
 	struct vm_area_struct *vma;

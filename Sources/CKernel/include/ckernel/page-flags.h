@@ -143,6 +143,13 @@ static inline void clear_compound_head(struct page *page)
 {
 	page->compound_head = NULL;
 }
+/* Makes a head page a base page.  PG_double_map goes with the tail that has it in the kernel. */
+static inline void ClearPageCompound(struct page *page)
+{
+	ClearPageHead(page);
+	ClearPageDoubleMap(page);
+	page->order = 0;
+}
 
 static inline bool PageAnon(struct page *page)
 {

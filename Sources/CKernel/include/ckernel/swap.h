@@ -71,6 +71,10 @@ static inline enum lru_list page_lru(struct page *page)
 static inline unsigned int thp_order(struct page *page) { return PageHead(page) ? kernel->hpage_pmd_order : 0; }
 static inline int thp_nr_pages(struct page *page) { return 1 << thp_order(page); }
 static inline struct pglist_data *page_pgdat(struct page *page) { return &kernel->nodes[page->nid]; }
+static inline struct page *page_of_deferred_list(struct list_head *node)
+{
+	return container_of(node, struct page, deferred_list);
+}
 static inline struct page *lru_to_page(struct list_head *node) { return container_of(node, struct page, lru); }
 
 #pragma clang assume_nonnull end

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// mm/huge_memory.c of Linux v5.13: faults that make, write to or touch a huge page; do_set_pmd() of
+// mm/memory.c, which maps one of a file.
+//
+// Left out, besides what huge_memory.swift names: khugepaged_enter(), mm_forbids_zeropage(); the check of
+// MMF_UNSTABLE, since there is no OOM reaper.
+
+import CKernel
+import Simulation
+
+func install_huge_memory_fault(_ ops: kernel_ops) {
+    ops.do_huge_pmd_anonymous_page = do_huge_pmd_anonymous_page
+    ops.do_huge_pmd_wp_page = do_huge_pmd_wp_page
+    ops.huge_pmd_set_accessed = huge_pmd_set_accessed
+    ops.do_set_pmd = do_set_pmd
+}
+
+/// With defrag=madvise, a vma that asked for huge pages is worth reclaim and compaction.
+/// Linux v5.13, mm/huge_memory.c, vma_thp_gfp_mask().
+private func vma_thp_gfp_mask(_ vma: vm_area_struct) -> gfp_t {
+    GFP_TRANSHUGE
+}
+
+/// Linux v5.13, mm/mempolicy.c, alloc_pages_vma() for a huge page: from this node with compaction alone,
+/// and only then from any node, with reclaim.
+private func alloc_hugepage_vma(_ gfp: gfp_t) -> page? {
+    let nid = Int32(this_cpu.nid)
+    let order = UInt32(kernel.hpage_pmd_order)
+    return ops.alloc_pages_node(nid, gfp | __GFP_THISNODE | __GFP_NORETRY, order)
+        ?? ops.alloc_pages_node(nid, gfp, order)
+}
+
+/// Linux v5.13, mm/huge_memory.c, prep_transhuge_page().
+func prep_transhuge_page(_ page: page) {
+    INIT_LIST_HEAD(page.deferred_list)
+}
+
+/// Linux v5.13, mm/memory.c, clear_huge_page(): nobody else can see the page yet.
+private func clear_huge_page(_ page: page) {
+    might_sleep("clear_huge_page")
+    for i in 0..<hpage_pmd_nr { page_add(page, i).contents = 0 }
+}
+
+/// Maps a new huge page.  Linux v5.13, mm/huge_memory.c, __do_huge_pmd_anonymous_page().
+private func __do_huge_pmd_anonymous_page(_ vmf: UnsafeMutablePointer<vm_fault>, _ page: page) -> vm_fault_t {
+    let vma = vmf.pointee.vma
+    let mm = vma.vm_mm
+    let pmd = vmf.pointee.pmd
+    let haddr = vmf.pointee.address & PMD_MASK()
+    VM_BUG_ON_PAGE(!PageCompound(page), "!PageCompound(page)")
+
+    guard let pgtable = pte_alloc_one(mm) else {
+        ops.put_page(page)
+        return VM_FAULT_OOM
+    }
+    clear_huge_page(page)
+    SetPageUptodate(page)
+
+    let ptl = pmd_lock(mm, pmd)
+    vmf.pointee.ptl = ptl
+    guard pmd_none(pmd.pointee) else {
+        spin_unlock(ptl)
+        pte_free(mm, pgtable)
+        ops.put_page(page)
+        return 0
+    }
+    let entry = maybe_pmd_mkwrite(pmd_mkdirty(mk_huge_pmd(page, vm_page_prot(vma))), vma)
+    ops.page_add_new_anon_rmap(page, vma, haddr, true)
+    ops.lru_cache_add_inactive_or_unevictable(page, vma)
+    pgtable_trans_huge_deposit(mm, pmd, pgtable)
+    set_pmd_at(mm, haddr, pmd, entry)
+    mm.rss(Int(MM_ANONPAGES.rawValue)).pointee += hpage_pmd_nr
+    mm_inc_nr_ptes(mm)
+    spin_unlock(ptl)
+    count_vm_events(Int32(THP_FAULT_ALLOC.rawValue), 1)
+    return 0
+}
+
+/// Linux v5.13, mm/huge_memory.c, do_huge_pmd_anonymous_page().
+private func do_huge_pmd_anonymous_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+    let vma = vmf.pointee.vma
+    if !transhuge_vma_suitable(vma, vmf.pointee.address & PMD_MASK()) { return VM_FAULT_FALLBACK }
+    if ops.anon_vma_prepare(vma) != 0 { return VM_FAULT_OOM }
+    guard let page = alloc_hugepage_vma(vma_thp_gfp_mask(vma)) else {
+        count_vm_events(Int32(THP_FAULT_FALLBACK.rawValue), 1)
+        return VM_FAULT_FALLBACK
+    }
+    prep_transhuge_page(page)
+    return __do_huge_pmd_anonymous_page(vmf, page)
+}
+
+/// Linux v5.13, mm/huge_memory.c, huge_pmd_set_accessed().
+private func huge_pmd_set_accessed(_ vmf: UnsafeMutablePointer<vm_fault>) {
+    let vma = vmf.pointee.vma
+    let pmd = vmf.pointee.pmd
+    let write = vmf.pointee.flags & FAULT_FLAG_WRITE != 0
+    let ptl = pmd_lock(vma.vm_mm, pmd)
+    vmf.pointee.ptl = ptl
+    if pmd_same(pmd.pointee, vmf.pointee.orig_pmd) {
+        var entry = pmd_mkyoung(vmf.pointee.orig_pmd)
+        if write { entry = pmd_mkdirty(entry) }
+        _ = pmdp_set_access_flags(vma, vmf.pointee.address & PMD_MASK(), pmd, entry, dirty: write)
+    }
+    spin_unlock(ptl)
+}
+
+/// A write to a write-protected anonymous huge page: it becomes writable if nobody else uses any of it,
+/// or else is mapped by ptes, one of which the fault is then about.
+/// Linux v5.13, mm/huge_memory.c, do_huge_pmd_wp_page().
+private func do_huge_pmd_wp_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+    let vma = vmf.pointee.vma
+    let pmd = vmf.pointee.pmd
+    let orig_pmd = vmf.pointee.orig_pmd
+    let ptl = pmd_lockptr(vma.vm_mm, pmd)
+    vmf.pointee.ptl = ptl
+    BUG_ON(vma.anon_vma == nil, "!vma->anon_vma")
+
+    spin_lock(ptl)
+    if !pmd_same(pmd.pointee, orig_pmd) {
+        spin_unlock(ptl)
+        return 0
+    }
+    let page = pmd_page(orig_pmd)
+    VM_BUG_ON_PAGE(!PageHead(page), "!PageHead(page)")
+
+    // Whether it can be reused is known only while it is locked.
+    if !trylock_page(page) {
+        yield_point("page_count")
+        get_page(page)
+        spin_unlock(ptl)
+        lock_page(page)
+        spin_lock(ptl)
+        if !pmd_same(pmd.pointee, orig_pmd) {
+            spin_unlock(ptl)
+            unlock_page(page)
+            ops.put_page(page)
+            return 0
+        }
+        ops.put_page(page)
+    }
+
+    if ops.reuse_swap_page(page) {
+        let entry = maybe_pmd_mkwrite(pmd_mkdirty(pmd_mkyoung(orig_pmd)), vma)
+        _ = pmdp_set_access_flags(vma, vmf.pointee.address & PMD_MASK(), pmd, entry, dirty: true)
+        unlock_page(page)
+        spin_unlock(ptl)
+        return VM_FAULT_WRITE
+    }
+    unlock_page(page)
+    spin_unlock(ptl)
+    ops.__split_huge_pmd(vma, pmd, vmf.pointee.address, false, nil)
+    return VM_FAULT_FALLBACK
+}
+
+/// Maps a huge page of a file by its pmd, if the vma and the pmd allow it.
+/// Linux v5.13, mm/memory.c, do_set_pmd().
+private func do_set_pmd(_ vmf: UnsafeMutablePointer<vm_fault>, _ page: page) -> vm_fault_t {
+    let vma = vmf.pointee.vma
+    let mm = vma.vm_mm
+    let pmd = vmf.pointee.pmd
+    let haddr = vmf.pointee.address & PMD_MASK()
+    if !transhuge_vma_suitable(vma, haddr) { return VM_FAULT_FALLBACK }
+    let page = compound_head(page)
+    if !PageHead(page) { return VM_FAULT_FALLBACK }
+
+    let ptl = pmd_lock(mm, pmd)
+    vmf.pointee.ptl = ptl
+    guard pmd_none(pmd.pointee) else {
+        spin_unlock(ptl)
+        return VM_FAULT_FALLBACK
+    }
+    var entry = mk_huge_pmd(page, vm_page_prot(vma))
+    if vmf.pointee.flags & FAULT_FLAG_WRITE != 0 { entry = maybe_pmd_mkwrite(pmd_mkdirty(entry), vma) }
+    mm.rss(Int(mm_counter_file(page))).pointee += hpage_pmd_nr
+    ops.page_add_file_rmap(page, vma, true)
+    set_pmd_at(mm, haddr, pmd, entry)
+    count_vm_events(Int32(THP_FILE_MAPPED.rawValue), 1)
+    spin_unlock(ptl)
+    return 0
+}
