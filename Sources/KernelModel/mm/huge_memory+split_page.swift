@@ -94,7 +94,8 @@ private func __split_huge_page(_ page: page, _ list: list_head?, _ end: UInt) {
         } else if let mapping {
             mapping.slot(Int(tail.index)).pointee = UInt(bitPattern: address(tail))
         } else if let swap {
-            swap.cached(offset + i).pointee = tail
+            swap.slot(offset + i).pointee = UInt(bitPattern: address(tail))
+            swap.changes += 1
         }
     }
     ClearPageCompound(head)
