@@ -18,14 +18,16 @@ let package = Package(
         .target(name: "Simulation", dependencies: ["CKernel", "CFiber"], swiftSettings: modelSettings),
         .target(name: "KernelModel", dependencies: ["CKernel", "Simulation"], swiftSettings: modelSettings),
         .target(name: "Traces", dependencies: ["CKernel", "KernelModel", "Simulation"]),
-        .testTarget(name: "TracesTests", dependencies: ["Traces", "KernelModel", "Simulation"]),
-        .target(name: "VariantKit", dependencies: ["CKernel", "Simulation", "KernelModel"]),
+        .target(name: "CProcesses", dependencies: ["CKernel"]),
+        .target(name: "Processes", dependencies: ["CProcesses"]),
+        .target(name: "VariantKit", dependencies: ["CKernel", "Simulation", "KernelModel", "Processes"]),
         .target(
             name: "CommandLineTool",
             dependencies: [
                 "KernelModel", "VariantKit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(name: "mmdiff", dependencies: ["CommandLineTool"]),
-        .testTarget(name: "VariantKitTests", dependencies: ["VariantKit"]),
+        .testTarget(name: "TracesTests", dependencies: ["Traces", "KernelModel", "Simulation"]),
+        .testTarget(name: "VariantKitTests", dependencies: ["CKernel", "Simulation", "VariantKit"]),
     ]
 )

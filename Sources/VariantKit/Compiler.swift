@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The C compiler that user variants are built with.
+
+import Glibc
+import Processes
+
+/// A C compiler: `CC` of the environment, or clang, or whatever `cc` is.
+public struct Compiler {
+    public var path: String
+    /// What follows the program in `CC`.
+    public var arguments: [String]
+
+    public static func find() -> Compiler? {
+        if let chosen = getenv("CC") {
+            let words = String(cString: chosen).split(separator: " ").map(String.init)
+            if let name = words.first {
+                return findTool(name).map { Compiler(path: $0, arguments: Array(words.dropFirst())) }
+            }
+        }
+        for name in ["clang", "cc", "gcc"] {
+            if let path = findTool(name) { return Compiler(path: path, arguments: []) }
+        }
+        return nil
+    }
+
+    /// As the kernel is compiled where that bears on meaning, and with an error for every call or
+    /// assignment whose types do not fit.
+    private static let options = [
+        "-DMMDIFF_PLUGIN", "-std=gnu11", "-O1", "-g", "-fPIC", "-fno-common", "-fno-strict-aliasing", "-fwrapv",
+        "-fno-delete-null-pointer-checks", "-fdiagnostics-color=never", "-Wall", "-Wno-unused-function",
+        "-Werror=implicit-function-declaration", "-Werror=incompatible-pointer-types", "-Werror=int-conversion",
+        "-Werror=return-type",
+    ]
+
+    /// Compiles `source` into the object file `object`.
+    ///
+    /// - Returns: warnings.
+    func compile(_ source: String, to object: String, headers: String) throws -> String {
+        let result = try run(Compiler.options + ["-isystem", headers, "-c", "-o", object, source])
+        guard result.end == .exited(status: 0) else {
+            throw UserVariantError.compilation(of: source, result.output)
+        }
+        return result.output
+    }
+
+    /// Links `object` with what stands for all functions it does not define itself: they call through the
+    /// table of the kernel that runs.
+    func link(_ object: String, to library: String, folder: TemporaryFolder, _ source: String) throws {
+        try folder.write(Compiler.stubs, to: "stubs.c")
+        let result = try run(
+            Compiler.options + [
+                "-isystem", folder.path, "-shared", "-Wl,-z,defs", "-Wl,-Bsymbolic", "-o", library, object,
+                folder.path + "/stubs.c",
+            ])
+        guard result.end == .exited(status: 0) else {
+            throw UserVariantError.doesNotCompile(source, result.output)
+        }
+    }
+
+    private static let stubs = """
+        #include <mmdiff.h>
+        struct kernel_state **mmdiff_kernel;
+        #define OP(type, name, parameters, arguments) \\
+            __attribute__((weak)) type name parameters { return kernel->ops->name arguments; }
+        KERNEL_OPS(OP)
+        """
+
+    private func run(_ options: [String]) throws -> (end: ProcessEnd, output: String) {
+        try runTool(path, arguments + options, environment: ["LC_ALL": "C"])
+    }
+}
