@@ -47,7 +47,8 @@ let example = """
 @Suite struct TextTests {
     @Test func canonicalTextIsPrintedAsItWasRead() throws {
         // PROT_NONE and 0 are the same value; the name is canonical.
-        let canonical = example.replacing("mmap(r0-0x1000, 0, 0, 0, -, 3)", with: "mmap(r0-0x1000, 0, PROT_NONE, 0, -, 3)")
+        let canonical = example.replacing(
+            "mmap(r0-0x1000, 0, 0, 0, -, 3)", with: "mmap(r0-0x1000, 0, PROT_NONE, 0, -, 3)")
         let trace = try parse(example)
         #expect(trace.description == canonical)
         #expect(try parse(canonical) == trace)

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The arguments of a random step, and what the step does to the address space.
+
+import KernelModel
+
+/// What earlier arguments of a step were, for those that go with them.
+private struct StepContext {
+    var performer: Performer
+    /// Where the address points to.
+    var target: AddressSpaceSketch.Mapping?
+    var pageInTarget = 0
+    var file: Int?
+}
+
+extension Draft {
+    mutating func drawStep(_ operation: Operation, _ performer: Performer) -> Step {
+        if operation.name == KnownOperation.mmap { return drawMapping(operation, performer) }
+        var context = StepContext(performer: performer)
+        var step = Step(operation, [])
+        for (number, parameter) in operation.parameters.enumerated() {
+            step.arguments.append(
+                operation.createdProcess == number
+                    ? .value(spaces.firstIndex { $0 == nil } ?? 0) : draw(parameter.domain, &context))
+        }
+        apply(&step, performer)
+        return step
+    }
+
+    private mutating func draw(_ domain: Domain, _ context: inout StepContext) -> Argument {
+        switch domain {
+        case .address: return drawAddress(&context)
+        case .length: return .value(drawLength(context))
+        case .process:
+            let process = random.pick(processes)
+            // Later addresses are that process's.
+            context.performer = .process(process)
+            return .value(process)
+        case .file(let optional):
+            context.file =
+                machine.files.isEmpty || (optional && random.chance(20)) ? nil : random.below(machine.files.count)
+            return .value(context.file ?? noFile)
+        case .pageOffset: return .value(random.below((context.file.map { machine.files[$0].size } ?? 2) + 1))
+        case .flags(let names): return .value(drawFlags(names))
+        case .choice(let names): return .value(random.pick(names).value)
+        case .node: return .value(random.below(machine.nodes))
+        case .cpu: return .value(random.below(machine.cpus))
+        case .number(let range): return .value(range.lowerBound + random.below(min(range.count, 16)))
+        }
+    }
+
+    /// Mostly one, since most combinations are refused.
+    private mutating func drawFlags(_ names: [NamedValue]) -> Int {
+        guard !names.isEmpty else { return 0 }
+        var flags = random.chance(25) ? 0 : random.pick(names).value
+        if random.chance(25) { flags |= random.pick(names).value }
+        return flags
+    }
+}
+
+// MARK: - Addresses
+
+extension Draft {
+    /// Pages that a process can have, from the first one on.
+    private var userPages: Range<Int> {
+        machine.ptrsPerPte..<machine.ptrsPerPte * machine.ptrsPerPmd
+    }
+
+    /// A page of the first mapping: where the others meet.
+    mutating func drawHotPage() -> Int {
+        for mapping in spaces[0]?.mappings ?? [] {
+            if case .value(let address) = mapping.base { return address / pageSize + random.below(mapping.pages) }
+        }
+        return userPages.lowerBound + random.below(userPages.count)
+    }
+
+    private mutating func drawAddress(_ context: inout StepContext) -> Argument {
+        let space = context.performer.process.flatMap { spaces[$0] }
+        guard let mappings = space?.mappings, !mappings.isEmpty, !random.chance(3) else {
+            return .value((userPages.lowerBound + random.below(userPages.count)) * pageSize)
+        }
+        let hot = Argument.value(hotPage * pageSize)
+        let meets = mappings.filter { mapping in hot.pages(from: mapping.base).map { 0..<mapping.pages ~= $0 } ?? false
+        }
+        let aimsAtHot = !meets.isEmpty && random.chance(35)
+        let target = aimsAtHot ? meets[0] : random.pick(mappings)
+        let page = aimsAtHot ? hot.pages(from: target.base)! : drawPage(in: target)
+        context.target = target
+        context.pageInTarget = page
+        context.file = target.file
+        let address = target.base.advanced(pages: page)
+        return random.chance(2) ? address.advanced(bytes: random.pick([1, 0x800, 0xfff])) : address
+    }
+
+    /// Which page of a mapping: mostly its first or any, sometimes one just outside.
+    private mutating func drawPage(in mapping: AddressSpaceSketch.Mapping) -> Int {
+        switch random.weighted([40, 30, 15, 10, 3, 2]) {
+        case 0: return 0
+        case 1: return random.below(mapping.pages)
+        case 2: return mapping.pages - 1
+        case 3: return firstOfTable(in: mapping)
+        case 4: return mapping.pages
+        default: return -1
+        }
+    }
+
+    /// The first page of a mapping that lies in another page table than the one before it.
+    private func firstOfTable(in mapping: AddressSpaceSketch.Mapping) -> Int {
+        guard case .value(let address) = mapping.base else { return 0 }
+        let page = (machine.ptrsPerPte - address / pageSize % machine.ptrsPerPte) % machine.ptrsPerPte
+        return page < mapping.pages ? page : 0
+    }
+
+    private mutating func drawLength(_ context: StepContext) -> Int {
+        let left = max((context.target?.pages ?? 1) - context.pageInTarget, 1)
+        switch random.weighted([35, 25, 12, 12, 8, 4, 2, 2]) {
+        case 0: return pageSize
+        case 1: return left * pageSize
+        case 2: return 2 * pageSize
+        case 3: return (1 + random.below(left)) * pageSize
+        case 4: return (left + 1) * pageSize
+        case 5: return machine.ptrsPerPte * pageSize
+        case 6: return random.pick([1, 0x800, 0x1001])
+        default: return 0
+        }
+    }
+}
+
+// MARK: - Mappings
+
+extension Draft {
+    /// A mapping that the kernel mostly accepts, in a place that says something: across the border of two page
+    /// tables, a whole table, next to or over what is there.
+    private mutating func drawMapping(_ operation: Operation, _ performer: Performer) -> Step {
+        let file = machine.files.isEmpty || random.chance(45) ? nil : random.below(machine.files.count)
+        let (page, pages) = drawRange(performer, file.map { machine.files[$0] })
+        let isFixed = random.chance(80)
+        var step = Step(operation, [])
+        for parameter in operation.parameters {
+            switch parameter.domain {
+            case .address: step.arguments.append(.value(isFixed ? page * pageSize : 0))
+            case .length: step.arguments.append(.value(pages * pageSize))
+            case .file: step.arguments.append(.value(file ?? noFile))
+            case .pageOffset: step.arguments.append(.value(file == nil || random.chance(80) ? 0 : random.below(4)))
+            case .flags(let names) where names.contains { $0.name == "PROT_READ" }:
+                step.arguments.append(.value(drawProtection(names)))
+            case .flags(let names):
+                step.arguments.append(.value(drawMapFlags(names, anonymous: file == nil, fixed: isFixed)))
+            default:
+                var context = StepContext(performer: performer)
+                step.arguments.append(draw(parameter.domain, &context))
+            }
+        }
+        if !isFixed { step.result = nameResult() }
+        if let process = performer.process {
+            let base: Argument = step.result.map { .result($0, offset: 0) } ?? .value(page * pageSize)
+            spaces[process]?.map(AddressSpaceSketch.Mapping(base: base, pages: pages, file: file))
+        }
+        return step
+    }
+
+    private mutating func drawRange(_ performer: Performer, _ file: MachineShape.File?) -> (page: Int, pages: Int) {
+        let table = machine.ptrsPerPte
+        let border = (1 + random.below(machine.ptrsPerPmd - 1)) * table
+        // Huge pages only fit where a whole table does.
+        if let file, file.huge, random.chance(60) { return (border, table) }
+        var page: Int
+        var pages = 1 + random.below(4)
+        switch random.weighted([35, 30, 20, 15]) {
+        case 0 where border > table:
+            let before = 1 + random.below(3)
+            (page, pages) = (border - before, before + 1 + random.below(3))
+        case 1: (page, pages) = (border, table)
+        case 2: page = nextTo(performer) ?? border
+        default: page = border + random.below(table)
+        }
+        // Mostly not beyond the end of the file.
+        if let file, random.chance(75) { pages = min(pages, file.size) }
+        page = min(page, userPages.upperBound - 1)
+        return (page, min(pages, userPages.upperBound - page))
+    }
+
+    /// The end of a mapping, or the last page of it.
+    private mutating func nextTo(_ performer: Performer) -> Int? {
+        guard let mappings = performer.process.flatMap({ spaces[$0] })?.mappings, !mappings.isEmpty,
+            case let mapping = random.pick(mappings), case .value(let address) = mapping.base
+        else { return nil }
+        return address / pageSize + mapping.pages - (random.chance(30) ? 1 : 0)
+    }
+
+    private mutating func drawProtection(_ names: [NamedValue]) -> Int {
+        let (read, write) = (names.value("PROT_READ"), names.value("PROT_WRITE"))
+        return random.draw([(read | write, 80), (read, 15), (0, 5)])
+    }
+
+    private mutating func drawMapFlags(_ names: [NamedValue], anonymous: Bool, fixed: Bool) -> Int {
+        let isShared = !anonymous && random.chance(70)
+        var flags = names.value(isShared ? "MAP_SHARED" : "MAP_PRIVATE")
+        if anonymous { flags |= names.value("MAP_ANONYMOUS") }
+        if fixed { flags |= names.value("MAP_FIXED") }
+        let decided = ["MAP_SHARED", "MAP_PRIVATE", "MAP_ANONYMOUS", "MAP_FIXED", "MAP_FIXED_NOREPLACE"]
+        for name in names where !decided.contains(name.name) && random.chance(8) { flags |= name.value }
+        return flags
+    }
+
+    /// What a step other than a mapping does to the sketch.
+    private mutating func apply(_ step: inout Step, _ performer: Performer) {
+        guard let process = performer.process else { return }
+        switch step.operation.name {
+        case KnownOperation.fork:
+            if case .value(let child)? = step.operation.createdProcess.map({ step.arguments[$0] }) {
+                spaces[child] = spaces[process]
+            }
+        case KnownOperation.munmap:
+            guard let (address, length) = step.arguments.range(at: 0) else { return }
+            spaces[process]?.unmap(address, pages: length)
+        case KnownOperation.mremap:
+            guard let (address, length) = step.arguments.range(at: 0), let (_, newLength) = step.arguments.range(at: 1)
+            else { return }
+            spaces[process]?.unmap(address, pages: length)
+            let result = nameResult()
+            step.result = result
+            spaces[process]?.map(
+                AddressSpaceSketch.Mapping(
+                    base: .result(result, offset: 0), pages: newLength, file: nil))
+        default: break
+        }
+    }
+}
+
+extension [Argument] {
+    /// The argument at an index and, in whole pages, the length behind it.
+    fileprivate func range(at index: Int) -> (address: Argument, pages: Int)? {
+        guard index + 1 < count, case .value(let length) = self[index + 1], length > 0 else { return nil }
+        return (self[index], (length - 1) / pageSize + 1)
+    }
+}
+
+extension [NamedValue] {
+    func value(_ name: String) -> Int {
+        first { $0.name == name }?.value ?? 0
+    }
+}
