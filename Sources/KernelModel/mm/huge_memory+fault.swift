@@ -11,14 +11,15 @@ import Simulation
 func install_huge_memory_fault(_ ops: kernel_ops) {
     ops.do_huge_pmd_anonymous_page = do_huge_pmd_anonymous_page
     ops.do_huge_pmd_wp_page = do_huge_pmd_wp_page
+    ops.do_huge_pmd_numa_page = do_huge_pmd_numa_page
     ops.huge_pmd_set_accessed = huge_pmd_set_accessed
     ops.do_set_pmd = do_set_pmd
 }
 
-/// With defrag=madvise, a vma that asked for huge pages is worth reclaim and compaction.
+/// With defrag=madvise, a vma that asked for huge pages is worth direct reclaim and compaction.
 /// Linux v5.13, mm/huge_memory.c, vma_thp_gfp_mask().
 private func vma_thp_gfp_mask(_ vma: vm_area_struct) -> gfp_t {
-    GFP_TRANSHUGE
+    vma.vm_flags & VM_HUGEPAGE != 0 ? GFP_TRANSHUGE | GFP_HIGHUSER_MOVABLE : GFP_TRANSHUGE
 }
 
 /// Linux v5.13, mm/mempolicy.c, alloc_pages_vma() for a huge page: from this node with compaction alone,
@@ -150,6 +151,40 @@ private func do_huge_pmd_wp_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fa
     spin_unlock(ptl)
     ops.__split_huge_pmd(vma, pmd, vmf.pointee.address, false, nil)
     return VM_FAULT_FALLBACK
+}
+
+/// A NUMA hinting fault: the access comes back.
+/// Linux v5.13, mm/huge_memory.c, do_huge_pmd_numa_page(), where mpol_misplaced() finds each page well placed,
+/// since no task has a preferred node.
+private func do_huge_pmd_numa_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+    let vma = vmf.pointee.vma
+    let pmd = vmf.pointee.pmd
+    let haddr = vmf.pointee.address & PMD_MASK()
+    let orig_pmd = vmf.pointee.orig_pmd
+    let ptl = pmd_lock(vma.vm_mm, pmd)
+    vmf.pointee.ptl = ptl
+    if !pmd_same(pmd.pointee, orig_pmd) {
+        spin_unlock(ptl)
+        return 0
+    }
+    let page = pmd_page(orig_pmd)
+    if !trylock_page(page) {
+        // Perhaps a migration.
+        yield_point("page_count")
+        let grabbed = get_page_unless_zero(page)
+        spin_unlock(ptl)
+        if grabbed {
+            wait_on_page_locked(page)
+            ops.put_page(page)
+        }
+        return 0
+    }
+    var entry = pmd_mkyoung(pmd_modify(orig_pmd, vm_page_prot(vma)))
+    if pmd_write(orig_pmd) { entry = pmd_mkwrite(entry) }
+    set_pmd_at(vma.vm_mm, haddr, pmd, entry)
+    unlock_page(page)
+    spin_unlock(ptl)
+    return 0
 }
 
 /// Maps a huge page of a file by its pmd, if the vma and the pmd allow it.
