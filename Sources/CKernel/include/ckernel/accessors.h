@@ -84,7 +84,8 @@ ELEMENT(struct pin, kernel_state, pins, pin)
 EMBEDDED(struct list_head, kernel_state, mmlist)
 EMBEDDED(struct mutex, kernel_state, lru_add_drain_all_lock)
 EMBEDDED(struct tally, kernel_state, tally)
-ELEMENT(u64, kernel_state, shadow_unknown, undecided)
+ELEMENT(struct user_data, kernel_state, user_data, data_of)
+ELEMENT(struct user_data_change, kernel_state, user_data_changes, data_change)
 
 static inline struct per_cpu *kernel_state_cpu(struct kernel_state *self, long n) SWIFT_NAME("kernel_state.cpu(self:_:)");
 static inline struct per_cpu *kernel_state_cpu(struct kernel_state *self, long n) { return &self->cpus[n]; }
@@ -94,8 +95,7 @@ static inline struct pglist_data *kernel_state_node(struct kernel_state *self, l
 static inline struct pglist_data *kernel_state_node(struct kernel_state *self, long n) { return &self->nodes[n]; }
 static inline struct address_space *kernel_state_file(struct kernel_state *self, long n) SWIFT_NAME("kernel_state.file(self:_:)");
 static inline struct address_space *kernel_state_file(struct kernel_state *self, long n) { return &self->files[n]; }
-static inline u64 *kernel_state_shadow(struct kernel_state *self, long mm, long n) SWIFT_NAME("kernel_state.shadow_of(self:_:_:)");
-static inline u64 *kernel_state_shadow(struct kernel_state *self, long mm, long n) { return &self->shadow[mm][n]; }
+static inline u64 *user_data_expected(struct user_data *data, long n) { return &data->expected[n]; }
 /* Sizes, since a reference in Swift is as large as a pointer. */
 static inline size_t sizeof_kernel_state(void) { return sizeof(struct kernel_state); }
 static inline size_t sizeof_task_struct(void) { return sizeof(struct task_struct); }

@@ -135,6 +135,24 @@ struct pin {
 	u8 longterm, write, mm, owner;
 };
 
+#define MAX_USER_PAGES 64
+
+/* What the pages of an mm must hold, as far as that is decided: KernelModel/Invariants/UserData.swift. */
+struct user_data {
+	u64 checked; /* mask: private anonymous memory, or nothing at all */
+	u64 known;   /* mask: `expected` is what a load must see */
+	u64 expected[MAX_USER_PAGES];
+};
+
+/* A system call that changes what memory holds, while its task runs it. */
+struct user_data_change {
+	u64 changing; /* mask: pages it may change */
+	u64 watched;  /* mask: pages whose data it depends on */
+	u64 raced;    /* of them, the ones that others touched meanwhile */
+	u64 known;    /* `user_data.known` when it began */
+	u8 mm, child; /* numbers + 1; 0: none */
+};
+
 /* Broken invariants, as bits.  What each says in words: KernelModel/Invariants. */
 enum violation_kind {
 	VIOLATION_user_data,
@@ -222,8 +240,8 @@ struct KERNEL_OBJECT kernel_state {
 	struct pin pins[MAX_PINS];
 	struct list_head mmlist; /* mms with swap entries (init_mm.mmlist) */
 	struct mutex lru_add_drain_all_lock;
-	u64 shadow_unknown[MAX_MMS]; /* pages whose expected data are undecided: invariant 1 */
-	u64 shadow[MAX_MMS][64];     /* expected token of each private page */
+	struct user_data user_data[MAX_MMS];
+	struct user_data_change user_data_changes[MAX_TASKS];
 };
 
 /* The machine that runs.  A variant loaded at run time reaches the host's variable through a pointer. */

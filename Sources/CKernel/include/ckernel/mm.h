@@ -150,6 +150,9 @@ struct mmu_gather {
 	struct page_table *_Nullable tables[MAX_PTRS_PER_PMD];
 };
 
+/* For the stack: what tlb_gather_mmu() fills. */
+static inline struct mmu_gather mmu_gather_of(struct mm_struct *mm) { return (struct mmu_gather){.mm = mm}; }
+
 /* Address of a member of a struct that lies on a stack, for Swift. */
 static inline struct page *_Nullable *mmu_gather_pages(struct mmu_gather *tlb) { return tlb->pages; }
 static inline struct page_table *_Nullable *mmu_gather_tables(struct mmu_gather *tlb) { return tlb->tables; }
