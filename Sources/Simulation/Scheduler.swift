@@ -190,6 +190,9 @@ private let taskEntry: @convention(c) (transfer_t) -> Void = { transfer in
     arrive(transfer)
     let task = kernel.current
     while scheduler.run_op!(task, UInt32(task.op)) { task.op += 1 }
+    // What is decided here has a name of its own, not that of the last place the task passed.
+    task.yield_point = UInt16(yieldPointNumber(("task" as StaticString).cString, ("end" as StaticString).cString))
+    countOccurrence(task, Int(task.yield_point))
     task.state = UInt8(TASK_DONE.rawValue)
     finishTask(task)
 }

@@ -24,13 +24,8 @@ func yieldPointNumber(_ function: UnsafePointer<CChar>, _ label: UnsafePointer<C
 private func internYieldPoint(_ function: UnsafePointer<CChar>, _ label: UnsafePointer<CChar>) -> Int {
     let functionLength = length(of: function, upTo: CChar(UInt8(ascii: "(")))
     let labelLength = length(of: label, upTo: 0)
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    hash = fnv1a(function, functionLength, hash)
-    hash = (hash ^ UInt64(UInt8(ascii: ":"))) &* 0x100_0000_01b3
-    hash = mix(fnv1a(label, labelLength, hash))
-    for number in 0..<Int(scheduler.nr_yield_points) where scheduler.name(number).pointee.hash == hash {
-        return number
-    }
+    let hash = nameHash(function, functionLength, label, labelLength)
+    if let number = knownYieldPoint(hash) { return number }
     let number = Int(scheduler.nr_yield_points)
     precondition(number < MAX_YIELD_POINTS, "more than \(MAX_YIELD_POINTS) yield points")
     scheduler.name(number).pointee = yield_point_name(
@@ -38,6 +33,22 @@ private func internYieldPoint(_ function: UnsafePointer<CChar>, _ label: UnsafeP
         label_length: UInt16(labelLength), hash: hash)
     scheduler.nr_yield_points += 1
     return number
+}
+
+private func knownYieldPoint(_ hash: UInt64) -> Int? {
+    for number in 0..<Int(scheduler.nr_yield_points) where scheduler.name(number).pointee.hash == hash {
+        return number
+    }
+    return nil
+}
+
+private func nameHash(
+    _ function: UnsafePointer<CChar>, _ functionLength: Int, _ label: UnsafePointer<CChar>, _ labelLength: Int
+) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    hash = fnv1a(function, functionLength, hash)
+    hash = (hash ^ UInt64(UInt8(ascii: ":"))) &* 0x100_0000_01b3
+    return mix(fnv1a(label, labelLength, hash))
 }
 
 private func length(of text: UnsafePointer<CChar>, upTo end: CChar) -> Int {
@@ -67,13 +78,19 @@ public func yieldPointLabel(_ number: Int) -> String {
     return text(name.pointee.label, Int(name.pointee.label_length))
 }
 
-/// The number of the yield point of that name, if some run has passed it; a schedule read from a file
-/// may name places that this process has not met yet, so they are entered too.
-public func yieldPointNumber(named function: String, _ label: String) -> Int {
-    // Names from files live as long as the process: there are at most MAX_YIELD_POINTS.
-    let function = constantCopy(function)
-    let label = constantCopy(label)
-    return internYieldPoint(function, label)
+/// The number of the yield point of that name.  A schedule read from a file may name places that this
+/// process has not met yet, so they are entered too, but only while there is room: a file must not take
+/// the model's.  Those that find none are nil; no run passes them.
+public func yieldPointNumber(named function: String, _ label: String) -> Int? {
+    let known = function.withCString { function in
+        label.withCString { label in
+            knownYieldPoint(
+                nameHash(function, length(of: function, upTo: 0), label, length(of: label, upTo: 0)))
+        }
+    }
+    if known != nil || scheduler.nr_yield_points >= UInt32(MAX_YIELD_POINTS) / 4 * 3 { return known }
+    // Such names live as long as the process.
+    return internYieldPoint(constantCopy(function), constantCopy(label))
 }
 
 private func constantCopy(_ text: String) -> UnsafePointer<CChar> {

@@ -27,7 +27,7 @@ extension Parser {
         let steps = tasks[task].steps.count
         let op = try number("op", in: Array(0...steps))
         let (function, label) = try place()
-        let occurrence = try number("#", in: Array(1...TraceLimits.occurrences))
+        let occurrence = try number("#", in: Array(TraceLimits.occurrences))
         scanner.skipBlanks()
         let forced = scanner.accept("=>")
         guard forced || scanner.accept("->") else { throw unexpected("'->', or '=>' if the task could not go on") }
@@ -69,7 +69,7 @@ extension Parser {
         else {
             throw scanner.error("the label \(quoted(label))", expected: expected, column: column)
         }
-        try require("#", "'#' and which occurrence it is, from 1")
+        try require("#", "'#' and which occurrence it is, counted from 1")
         return (text(function), text(label))
     }
 }
