@@ -29,7 +29,7 @@ private func zap_huge_pmd(
     guard let ptl = __pmd_trans_huge_lock(pmd, vma) else { return 0 }
     let mm = tlb.pointee.mm
     let orig_pmd = pmdp_huge_get_and_clear(mm, address, pmd)
-    __tlb_adjust_range(tlb, address, PMD_SIZE())
+    tlb_remove_pmd_tlb_entry(tlb, address)
     let present = pmd_present(orig_pmd)
     let page: page
     if present {
@@ -135,7 +135,7 @@ private func madvise_free_huge_pmd(
     if pmd_young(orig_pmd) || pmd_dirty(orig_pmd) {
         _ = pmdp_invalidate(vma, address, pmd)
         set_pmd_at(vma.vm_mm, address, pmd, pmd_mkclean(pmd_mkold(orig_pmd)))
-        __tlb_adjust_range(tlb, address, PMD_SIZE())
+        tlb_remove_pmd_tlb_entry(tlb, address)
     }
     ops.mark_page_lazyfree(page)
     spin_unlock(ptl)

@@ -174,8 +174,9 @@ private func do_huge_pmd_numa_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_
         let grabbed = get_page_unless_zero(page)
         spin_unlock(ptl)
         if grabbed {
-            wait_on_page_locked(page)
+            // put_and_wait_on_page_locked(): a reference kept would make the migration fail.
             ops.put_page(page)
+            wait_on_page_locked(page)
         }
         return 0
     }

@@ -132,6 +132,7 @@ private func split_huge_page_to_list(_ page: page, _ list: list_head?) -> Int32 
     let head = compound_head(page)
     VM_BUG_ON_PAGE(!PageLocked(head), "!PageLocked(head)")
     VM_BUG_ON_PAGE(!PageCompound(head), "!PageCompound(head)")
+    yield_point("PageWriteback")
     if PageWriteback(head) { return -EBUSY }
 
     var anon_vma: anon_vma?
