@@ -15,3 +15,16 @@ void *fiber_map(void *address, size_t size)
 	mprotect(base, guard, PROT_NONE);
 	return base + guard;
 }
+
+void *memory_reserve(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+void memory_release(void *address, size_t size)
+{
+	munmap(address, size);
+}

@@ -140,11 +140,11 @@ public func waitForChange(
 
 /// Leaves `task` for task number `next`; returns when somebody comes back.
 private func switchTask(from task: task_struct, to next: UInt8, forced: Bool) {
-    if scheduler.recording != 0 { recordDecision(task, next, forced) }
     if scheduler.strategy == UInt8(STRATEGY_EXTERNAL.rawValue) {
         leaveToMain(task)
         return
     }
+    if scheduler.recording != 0 { recordDecision(task, next, forced) }
     kernel.context_switches += 1
     let target = kernel.task(Int(next))
     kernel.current = target
@@ -165,8 +165,9 @@ private func leaveToMain(_ task: task_struct) {
     arrive(jump_fcontext(scheduler.main_context!, unsafeBitCast(task, to: UnsafeMutableRawPointer.self)))
 }
 
+/// Keeps that `task` is left, where it stands, for task number `next`.
 @inline(never)
-private func recordDecision(_ task: task_struct, _ next: UInt8, _ forced: Bool) {
+func recordDecision(_ task: task_struct, _ next: UInt8, _ forced: Bool) {
     guard Int32(scheduler.nr_decisions) < MAX_DECISIONS else { return }
     scheduler.decision(Int(scheduler.nr_decisions)).pointee = decision(
         task: task.number, next: next, op: task.op, yield_point: task.yield_point,
@@ -244,6 +245,8 @@ public func runInterleaved(_ arena: Arena) -> run_end {
     kernel.run_end = UInt8(RUN_GOES_ON.rawValue)
     startFibers(arena)
     prepareStrategy()
-    resume(firstTask())
+    let first = firstTask()
+    if scheduler.recording != 0 { recordStart(first) }
+    resume(first)
     return run_end(UInt32(kernel.run_end))
 }

@@ -10,7 +10,7 @@ public final class CompiledTrace {
     public let tasks: [TaskShape]
     /// One program a task, in the order of the tasks.
     public let programs: UnsafeBufferPointer<compiled_program>
-    public let setup: compiled_program
+    public let setup: UnsafePointer<compiled_program>
 
     private let memory: [UnsafeMutableBufferPointer<compiled_op>]
 
@@ -36,13 +36,16 @@ public final class CompiledTrace {
         }
         let programs = UnsafeMutableBufferPointer<compiled_program>.allocate(capacity: all.count - 1)
         _ = programs.initialize(from: all.dropFirst())
-        setup = all[0]
+        let setup = UnsafeMutablePointer<compiled_program>.allocate(capacity: 1)
+        setup.initialize(to: all[0])
+        self.setup = UnsafePointer(setup)
         self.programs = UnsafeBufferPointer(programs)
     }
 
     deinit {
         for buffer in memory { buffer.deallocate() }
         programs.deallocate()
+        setup.deallocate()
     }
 }
 

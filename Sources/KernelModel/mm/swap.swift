@@ -168,6 +168,15 @@ private func lru_add_drain() {
     local_unlock(cpu.lru_pvecs_lock)
 }
 
+/// Drops the references of a batch, after a drain of this CPU: pages in its batches could not be freed.
+/// Linux v5.13, mm/swap.c, __pagevec_release().
+func __pagevec_release(_ pvec: pagevec) {
+    guard pagevec_count(pvec) != 0 else { return }
+    ops.lru_add_drain()
+    ops.release_pages(pvec.page(0), Int32(pvec.nr))
+    pagevec_reinit(pvec)
+}
+
 /// Linux v5.13, mm/swap.c, lru_add_drain_all().
 private func lru_add_drain_all() {
     __lru_add_drain_all(force_all_cpus: false)

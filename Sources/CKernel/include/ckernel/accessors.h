@@ -97,6 +97,7 @@ static inline struct address_space *kernel_state_file(struct kernel_state *self,
 static inline struct address_space *kernel_state_file(struct kernel_state *self, long n) { return &self->files[n]; }
 static inline u64 *user_data_expected(struct user_data *data, long n) { return &data->expected[n]; }
 /* Sizes, since a reference in Swift is as large as a pointer. */
+static inline size_t sizeof_kernel_ops(void) { return NR_KERNEL_OPS * sizeof(void (*)(void)); }
 static inline size_t sizeof_kernel_state(void) { return sizeof(struct kernel_state); }
 static inline size_t sizeof_task_struct(void) { return sizeof(struct task_struct); }
 static inline size_t sizeof_page(void) { return sizeof(struct page); }

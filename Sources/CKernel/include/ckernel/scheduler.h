@@ -6,6 +6,7 @@
 #pragma once
 
 #include <ckernel/kernel_state.h>
+#include <ckernel/trace.h>
 
 #pragma clang assume_nonnull begin
 
@@ -68,6 +69,8 @@ struct KERNEL_OBJECT scheduler_state {
 	struct yield_point_cache cache[YIELD_POINT_CACHE];
 	u32 reached[MAX_YIELD_POINTS]; /* how often each yield point was passed */
 	struct log_entry *_Nullable log;
+	/* the trace that runs: one program a task, and the set-up's */
+	const struct compiled_program *_Nullable programs, *_Nullable setup;
 	/* runs op `op` of task `task`; false at the end of its program */
 	bool (*_Nullable run_op)(struct task_struct *task, unsigned int op);
 	/* where the process is, for whoever watches it from outside */

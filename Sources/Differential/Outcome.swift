@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// An outcome: what can be observed of a run, in four levels, as hashes.  Two runs with equal hashes are
+// taken to have the same outcome; what differs is found by running again and telling the state in words.
+
+import CKernel
+import KernelModel
+import Simulation
+
+/// A level of observation, from what user space sees to how it was done.
+public enum Level: String, CaseIterable, Sendable, Comparable {
+    case invariants, abi, state, events, cost
+
+    public static func < (a: Level, b: Level) -> Bool {
+        allCases.firstIndex(of: a)! < allCases.firstIndex(of: b)!
+    }
+}
+
+/// The outcome of one run.
+public struct Outcome: Hashable, Sendable {
+    /// How the run ended (`run_end`).
+    public var end: UInt8
+    /// Broken invariants, a mask of `violation_kind`.
+    public var violations: UInt32
+    public var abi: UInt64
+    public var state: UInt64
+    public var events: UInt64
+    public var cost: UInt64
+
+    /// The outcome of the run that has just ended as `end` on the current machine.
+    @inline(__always)
+    init(_ end: run_end, _ arena: Arena) {
+        events = kernel.tally.pointee.events
+        cost = kernel.tally.pointee.cost
+        abi = resultsHash()
+        if end == RUN_COMPLETE && !cannotSettle() {
+            state = restingState(arena)
+        } else {
+            state = 0
+        }
+        self.end = UInt8(end.rawValue)
+        violations = kernel.violations
+    }
+
+    public func differs(from other: Outcome, at level: Level) -> Bool {
+        switch level {
+        case .invariants: violations != other.violations || end != other.end
+        case .abi: abi != other.abi
+        case .state: state != other.state
+        case .events: events != other.events
+        case .cost: cost != other.cost
+        }
+    }
+
+    /// What the outcome is at the levels that a refactor must keep.
+    public var essence: Essence {
+        Essence(end: end, violations: violations, abi: abi, state: state)
+    }
+
+    /// The part of an outcome by which outcome sets are compared.
+    public struct Essence: Hashable, Sendable {
+        public var end: UInt8
+        public var violations: UInt32
+        public var abi: UInt64
+        public var state: UInt64
+    }
+}
+
+/// Hashes what every call returned.
+@inline(__always)
+private func resultsHash() -> UInt64 {
+    var hash: UInt64 = 0
+    for number in 0..<Int(kernel.nr_tasks) {
+        let task = kernel.task(number)
+        for op in 0..<Int(task.op) {
+            hash = (hash ^ UInt64(bitPattern: Int64(task.result(op).pointee))) &* 0x9e37_79b9_7f4a_7c15
+            hash ^= hash >> 29
+        }
+        hash = hash &+ 0xd6e8_feb8_6659_fd93
+    }
+    return hash
+}
+
+/// A lock that was left held would make the drain wait for ever.
+private func cannotSettle() -> Bool {
+    let locks =
+        1 << VIOLATION_held_at_return.rawValue | 1 << VIOLATION_bad_unlock.rawValue
+        | 1 << VIOLATION_self_deadlock.rawValue
+    return kernel.violations & UInt32(locks) != 0
+}
+
+/// Drains the machine, checks the invariants that hold at rest, and hashes its state.
+@inline(__always)
+private func restingState(_ arena: Arena) -> UInt64 {
+    guard settle(arena) else { return 0 }
+    checkInvariantsAtRest()
+    var hash = StateHash()
+    visitState(&hash)
+    return hash.value
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Plain depth-first search over all schedules of a trace: the reference for every cleverer search.  It goes
+// back by snapshot: the used part of the arena and of each stack is copied where there is a choice.
+
+import CFiber
+import CKernel
+
+/// Runs the machine of an arena under every schedule, or under every one with few preemptions.
+///
+/// A preemption is a switch away from a task that could have gone on.  With a bound, all schedules within
+/// it are run and none beyond (Musuvathi and Qadeer, PLDI 2007).
+public final class DepthFirstSearch {
+    /// What a search did.
+    public struct Result: Sendable, Equatable {
+        public var schedules = 0
+        public var steps = 0
+        /// Whether every schedule (within the bound) was run.
+        public var complete = true
+    }
+
+    private struct Choice {
+        /// Where in the buffer the snapshot lies.
+        var offset: Int
+        /// Tasks not tried yet.
+        var untried: UInt32
+        /// Who stood there; nil at the start.
+        var task: UInt8?
+        var taskCanGoOn: Bool
+        var preemptions: Int
+        /// Decisions recorded before this choice.
+        var decisions: UInt32
+    }
+
+    /// Address space for snapshots; what is touched is bounded by depth, about 20 KiB a choice.
+    private static let bufferSize = 1 << 32
+
+    private let arena: Arena
+    private let buffer: UnsafeMutableRawPointer
+    private var choices: [Choice] = []
+    private var end = 0
+
+    public init(_ arena: Arena) {
+        self.arena = arena
+        guard let memory = memory_reserve(DepthFirstSearch.bufferSize) else {
+            fatalError("no address space for snapshots")
+        }
+        buffer = memory
+    }
+
+    deinit {
+        memory_release(buffer, DepthFirstSearch.bufferSize)
+    }
+
+    /// Runs schedule after schedule.
+    ///
+    /// - Parameters:
+    ///   - preemptionBound: the most preemptions of a schedule; nil for no bound.
+    ///   - schedules: how many schedules to run at most.
+    ///   - visit: looks at the machine at the end of each; false ends the search.
+    public func run(preemptionBound: Int? = nil, schedules limit: Int, visit: (run_end) -> Bool) -> Result {
+        var result = Result()
+        kernel = arena.root
+        arena.reset()
+        Strategy.external.install()
+        kernel.interleaving = 1
+        kernel.run_end = UInt8(RUN_GOES_ON.rawValue)
+        startFibers(arena)
+        choices.removeAll(keepingCapacity: true)
+        end = 0
+        scheduler.nr_decisions = 0
+        var preemptions = choose(among: runnableTasks(), current: nil, preemptions: 0, bound: preemptionBound)
+        while true {
+            while kernel.run_end == UInt8(RUN_GOES_ON.rawValue) {
+                let current = kernel.current
+                let canGoOn = current.state == UInt8(TASK_RUNNABLE.rawValue)
+                preemptions = choose(
+                    among: runnableTasks(), current: current, canGoOn: canGoOn, preemptions: preemptions,
+                    bound: preemptionBound)
+            }
+            result.schedules += 1
+            result.steps += Int(kernel.steps)
+            let more = visit(run_end(UInt32(kernel.run_end)))
+            guard more && result.schedules < limit else {
+                result.complete = choices.isEmpty && more
+                return result
+            }
+            guard let next = backtrack(bound: preemptionBound) else { return result }
+            preemptions = next
+        }
+    }
+
+    /// Picks who runs next, remembers the others, and lets it run; the preemptions so far.
+    private func choose(
+        among runnable: UInt32, current: task_struct?, canGoOn: Bool = false, preemptions: Int, bound: Int?
+    ) -> Int {
+        var candidates = runnable
+        let own: UInt32 = current.map { 1 << UInt32($0.number) } ?? 0
+        // At the bound nobody is preempted any more.
+        if canGoOn, let bound, preemptions >= bound { candidates &= own }
+        let first = candidates & own != 0 ? own : candidates & (0 &- candidates)
+        let untried = candidates & ~first
+        if untried != 0 {
+            let choice = Choice(
+                offset: end, untried: untried, task: current?.number, taskCanGoOn: canGoOn, preemptions: preemptions,
+                decisions: scheduler.nr_decisions)
+            save()
+            choices.append(choice)
+        }
+        return go(to: first.trailingZeroBitCount, from: current, canGoOn: canGoOn, preemptions: preemptions)
+    }
+
+    private func go(to next: Int, from current: task_struct?, canGoOn: Bool, preemptions: Int) -> Int {
+        var count = preemptions
+        if let current {
+            if next != Int(current.number) {
+                recordDecision(current, UInt8(next), !canGoOn)
+                if canGoOn { count += 1 }
+            }
+        } else {
+            recordStart(next)
+        }
+        resume(next)
+        return count
+    }
+
+    /// Goes back to the last choice with something left to try; nil when there is none.
+    private func backtrack(bound: Int?) -> Int? {
+        guard var choice = choices.popLast() else { return nil }
+        restore(choice.offset)
+        end = choice.offset
+        scheduler.nr_decisions = choice.decisions
+        let next = choice.untried.trailingZeroBitCount
+        choice.untried &= choice.untried - 1
+        if choice.untried != 0 {
+            save()
+            choices.append(choice)
+        }
+        let current = choice.task.map { kernel.task(Int($0)) }
+        return go(to: next, from: current, canGoOn: choice.taskCanGoOn, preemptions: choice.preemptions)
+    }
+
+    // MARK: Snapshots
+
+    private func save() {
+        let used = arena.used
+        (buffer + end).copyMemory(from: arena.base, byteCount: used)
+        end += (used + 15) & ~15
+        for number in 0..<Int(kernel.nr_tasks) {
+            let task = kernel.task(number)
+            guard task.state != UInt8(TASK_DONE.rawValue), let context = task.context else { continue }
+            let size = arena.stackTop(number) - context
+            (buffer + end).copyMemory(from: context, byteCount: size)
+            end += (size + 15) & ~15
+        }
+        precondition(end < DepthFirstSearch.bufferSize - Arena.capacity * 2, "snapshots fill their address space")
+    }
+
+    private func restore(_ offset: Int) {
+        var position = offset
+        let header = unsafeBitCast(buffer + offset, to: kernel_state.self)
+        let used = UnsafeMutableRawPointer(header.arena_end) - arena.base
+        arena.base.copyMemory(from: buffer + position, byteCount: used)
+        position += (used + 15) & ~15
+        for number in 0..<Int(kernel.nr_tasks) {
+            let task = kernel.task(number)
+            guard task.state != UInt8(TASK_DONE.rawValue), let context = task.context else { continue }
+            let size = arena.stackTop(number) - context
+            context.copyMemory(from: buffer + position, byteCount: size)
+            position += (size + 15) & ~15
+        }
+    }
+}
+
+/// A run that does not start with the lowest-numbered task says so by a first decision from the task to itself.
+func recordStart(_ first: Int) {
+    guard scheduler.nr_decisions == 0 else { return }
+    scheduler.decision(0).pointee = decision(
+        task: UInt8(first), next: UInt8(first), op: 0, yield_point: 0, occurrence: 0, forced: 0)
+    scheduler.nr_decisions = 1
+}
