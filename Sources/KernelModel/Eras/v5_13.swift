@@ -13,6 +13,20 @@ extension Era {
             install_page_vma_mapped(ops)
             install_mlock(ops)
             install_mlock_syscalls(ops)
+            install_page_alloc(ops)
+            install_swap(ops)
+            install_swap_batches(ops)
+            install_vmscan(ops)
+            install_vmscan_node(ops)
+            install_vmscan_page_list(ops)
+            install_mmu_gather(ops)
+            install_tlb(ops)
+            install_huge_memory(ops)
+            install_huge_memory_fault(ops)
+            install_huge_memory_deferred(ops)
+            install_huge_memory_split_page(ops)
+            install_huge_memory_split_pmd(ops)
+            install_huge_memory_change(ops)
         },
         operations: [
             .mlock, .mlock2, .munlock, .mlockall, .munlockall,
