@@ -5,13 +5,14 @@ import CKernel
 
 /// An era's table of kernel operations with some functions replaced.
 public struct Variant {
-    /// How it is named on the command line: `page_mlock.posted`.
+    /// How it is called on the command line, unique in its family: `page_mlock.posted`.
     public var name: String
     /// The kernel version whose memory management it is a variant of: `v5.13`.
     public var era: String
     /// What it is, in one sentence.
     public var summary: String
-    /// The functions that it replaces or changes, by the kernel's names.
+    /// The functions that it replaces or changes, by the kernel's names.  A run that enters none of them
+    /// says nothing about it.
     public var changedFunctions: [String]
     /// Enters its functions in the era's table.
     public var install: (kernel_ops) -> Void
