@@ -216,6 +216,36 @@ func drain_all_pages() {
     }
 }
 
+/// Linux v5.13, mm/page_alloc.c, drain_local_pages().
+func drain_local_pages() {
+    for nid in 0..<Int(kernel.nr_nodes) { free_pcppages_bulk(this_cpu, nid, Int.max) }
+}
+
+// MARK: - Compaction
+
+/// A free page of the node for compaction's free scanner, in none of the blocks in the mask `passed`.
+/// Linux v5.13, mm/compaction.c, isolate_freepages_block(), split_map_pages().
+func isolate_freepage(_ nid: Int, outside passed: UInt64) -> page? {
+    let node = kernel.node(nid)
+    var entry = node.free_list.next
+    while entry !== node.free_list && passed & blockBit(lru_to_page(entry)) != 0 { entry = entry.next }
+    if entry === node.free_list {
+        // Free blocks are unbroken, so compaction has passed none of them.
+        guard !list_empty(node.free_area) else { return nil }
+        break_up(node)
+        entry = node.free_list.prev
+    }
+    let page = lru_to_page(entry)
+    list_del(entry)
+    node.nr_free -= 1
+    prep_new_page(page, 0)
+    return page
+}
+
+private func blockBit(_ page: page) -> UInt64 {
+    1 << UInt64(page_to_pfn(page) / HPAGE_PMD_NR())
+}
+
 // MARK: - Allocation
 
 /// Linux v5.13, mm/mempolicy.c, alloc_pages(): the default policy, the local node first.
@@ -259,7 +289,7 @@ private func alloc_pages_slowpath(_ nid: Int, _ gfp: gfp_t, _ order: UInt32) -> 
 private func alloc_pages_direct_compact(_ nid: Int, _ gfp: gfp_t, _ order: UInt32) -> page? {
     drain_all_pages()
     if let page = get_page_from_freelist(nid, gfp, order) { return page }
-    _ = ops.compact_zone(Int32(nid))
+    _ = ops.compact_zone(Int32(nid), Int32(order))
     yield_point("pcp")
     return get_page_from_freelist(nid, gfp, order)
 }
@@ -331,6 +361,8 @@ private func prep_new_page(_ page: page, _ order: UInt32) {
     for n in 0..<1 << Int(order) {
         let page = page_add(page, n)
         page.free_state = UInt8(PAGE_in_use.rawValue)
+        kernel.births += 1
+        page.birth = kernel.births
         if page.contents != PAGE_POISON { bad_page(page, BAD_written) }
         _ = check_page(page, PAGE_FLAGS_CHECK_AT_PREP)
         page.flags = 0

@@ -177,6 +177,15 @@ func __pagevec_release(_ pvec: pagevec) {
     pagevec_reinit(pvec)
 }
 
+/// Linux v5.13, mm/swap.c, lru_add_drain_cpu_zone().
+func lru_add_drain_cpu_zone() {
+    let cpu = this_cpu
+    local_lock(cpu.lru_pvecs_lock)
+    ops.lru_add_drain_cpu(Int32(cpu.number))
+    drain_local_pages()
+    local_unlock(cpu.lru_pvecs_lock)
+}
+
 /// Linux v5.13, mm/swap.c, lru_add_drain_all().
 private func lru_add_drain_all() {
     __lru_add_drain_all(force_all_cpus: false)

@@ -201,7 +201,7 @@
 	OP(void, putback_movable_pages, (struct list_head * list), (list))                                          \
 	OP(long, do_move_pages, (unsigned long start, unsigned long len, int nid, int flags),                       \
 	   (start, len, nid, flags))                                                                                \
-	OP(long, compact_zone, (int nid), (nid))                                                                    \
+	OP(long, compact_zone, (int nid, int order), (nid, order))                                                                    \
 	OP(int, migrate_misplaced_page, (struct page * page, struct vm_area_struct *vma, int nid),                  \
 	   (page, vma, nid))                                                                                        \
 	OP(void, set_pmd_migration_entry, (struct page_vma_mapped_walk * pvmw, struct page *page), (pvmw, page))    \

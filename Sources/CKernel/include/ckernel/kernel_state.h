@@ -222,6 +222,7 @@ struct KERNEL_OBJECT kernel_state {
 	struct violation violation[MAX_VIOLATIONS];
 	u32 lock_order[NR_LOCK_CLASSES]; /* [a] has bit b: b was taken while a was held */
 	struct tally tally;
+	u32 births;          /* pages ever allocated */
 	u64 next_token;      /* user data: never the same twice */
 
 	/* memory */

@@ -18,6 +18,7 @@
 #define EEXIST 17
 #define EINVAL 22
 #define ENFILE 23
+#define ENODEV 19
 #define ENOSPC 28
 #define EOVERFLOW 75
 
@@ -108,6 +109,8 @@
 #define MIGRATE_ASYNC 0
 #define MIGRATE_SYNC_LIGHT 1
 #define MIGRATE_SYNC 2
+#define MPOL_MF_MOVE 2
+#define MPOL_MF_MOVE_ALL 4
 #define MR_COMPACTION 0
 #define MR_NUMA_MISPLACED 1
 #define MR_SYSCALL 2

@@ -57,6 +57,7 @@ struct KERNEL_OBJECT task_struct {
 	u16 op;                  /* which op of its program it is at */
 	u16 yield_point;         /* where it last stood: index into the names */
 	u32 steps;
+	u64 compaction_passed;   /* mask of blocks: compaction's control struct, on its stack in the kernel */
 	u32 priority;            /* PCT */
 	bool kthread, kswapd, memalloc, fatal_signal, oom_victim;
 	struct held_lock held_locks[MAX_HELD_LOCKS];

@@ -18,6 +18,7 @@ enum event_kind {
 	EVENT_mmu_notifier_release,
 	EVENT_tlb_flush,
 	EVENT_lru_drain,
+	EVENT_migrate,       /* an attempt to migrate a page: its index, and how it ended */
 	EVENT_lock,
 	EVENT_pte_visit,
 	EVENT_vma_visit,
