@@ -20,8 +20,8 @@ public func up_read(_ sem: rw_semaphore, _ function: StaticString = #function) {
 }
 
 @inline(__always)
-public func down_write(_ sem: rw_semaphore, _ function: StaticString = #function) {
-    downWrite(sem, function.cString)
+public func down_write(_ sem: rw_semaphore, subclass: UInt8 = 0, _ function: StaticString = #function) {
+    downWrite(sem, function.cString, subclass)
 }
 
 @inline(__always)
@@ -102,15 +102,15 @@ func upRead(_ sem: rw_semaphore, _ function: UnsafePointer<CChar>) {
 }
 
 @usableFromInline
-func downWrite(_ sem: rw_semaphore, _ function: UnsafePointer<CChar>) {
+func downWrite(_ sem: rw_semaphore, _ function: UnsafePointer<CChar>, _ subclass: UInt8 = 0) {
     let address = unsafeBitCast(sem, to: UnsafeMutableRawPointer.self)
     might_sleep(function)
-    lockdepBeforeAcquire(address, sem.class_)
+    lockdepBeforeAcquire(address, sem.class_, subclass: subclass)
     yieldPoint(function, lockLabel(sem.class_))
     if lockIsHeld(address, by: kernel.current) { selfDeadlock(sem.class_) }
     if !writerMayEnter(sem) { waitToWrite(sem, address) }
     sem.writer = kernel.current.number + 1
-    lockdepAcquired(address, sem.class_)
+    lockdepAcquired(address, sem.class_, subclass: subclass)
 }
 
 private func waitToWrite(_ sem: rw_semaphore, _ address: UnsafeMutableRawPointer) {

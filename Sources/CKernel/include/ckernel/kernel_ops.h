@@ -292,8 +292,8 @@
 	OP(int, split_vma, (struct mm_struct * mm, struct vm_area_struct *vma, unsigned long address, bool below),  \
 	   (mm, vma, address, below))                                                                               \
 	OP(struct vm_area_struct *_Nullable, copy_vma,                                                              \
-	   (struct vm_area_struct * *vmap, unsigned long address, unsigned long len, pgoff_t pgoff,                 \
-	    bool *need_rmap_locks),                                                                                 \
+	   (struct vm_area_struct * _Nonnull *_Nonnull vmap, unsigned long address, unsigned long len,              \
+	    pgoff_t pgoff, bool *need_rmap_locks),                                                                  \
 	   (vmap, address, len, pgoff, need_rmap_locks))                                                            \
 	OP(void, unlink_file_vma, (struct vm_area_struct * vma), (vma))                                             \
 	OP(void, exit_mmap, (struct mm_struct * mm), (mm))                                                          \
