@@ -7,12 +7,18 @@ extension Era {
     public static let v5_13 = Era(
         name: "v5.13",
         install: { ops in
+            install_anon_vma(ops)
             install_rmap(ops)
             install_rmap_count(ops)
             install_rmap_unmap(ops)
             install_page_vma_mapped(ops)
             install_mlock(ops)
             install_mlock_syscalls(ops)
+            install_mmap(ops)
+            install_mmap_adjust(ops)
+            install_mmap_unmap(ops)
+            install_mmap_exit(ops)
+            install_fork(ops)
             install_page_alloc(ops)
             install_swap(ops)
             install_swap_batches(ops)

@@ -47,7 +47,7 @@ func vm_area_free(_ vma: vm_area_struct) {
 
 /// Makes zeroed memory an empty address space with one user.
 /// Linux v5.13, kernel/fork.c, mm_init().
-public func mm_init(_ mm: mm_struct) {
+func mm_init(_ mm: mm_struct) {
     mm.mm_users = 1
     mm.mm_count = 1
     init_rwsem(mm.mmap_lock, LOCK_mmap_lock)
@@ -129,7 +129,7 @@ private func dup_mmap(_ mm: mm_struct, _ oldmm: mm_struct) -> Int32 {
         if tmp.vm_flags & VM_WIPEONFORK == 0 { error = ops.copy_page_range(tmp, mpnt) }
     }
     up_write(mm.mmap_lock)
-    ops.flush_tlb_mm_range(oldmm, 0, UInt.max)
+    ops.flush_tlb_mm_range(oldmm, 0, TLB_FLUSH_ALL)
     up_write(oldmm.mmap_lock)
     return error
 }
