@@ -27,6 +27,9 @@ let package = Package(
                 "KernelModel", "VariantKit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(name: "mmdiff", dependencies: ["CommandLineTool"]),
+        .executableTarget(
+            name: "TestWorker", dependencies: ["KernelModel", "Processes", "Simulation"], path: "Tests/TestWorker"),
+        .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestWorker"]),
         .testTarget(name: "TracesTests", dependencies: ["Traces", "KernelModel", "Simulation"]),
         .testTarget(name: "VariantKitTests", dependencies: ["CKernel", "Simulation", "VariantKit"]),
     ]

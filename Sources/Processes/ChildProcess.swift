@@ -49,10 +49,13 @@ public final class ChildProcess {
         posix_spawn_file_actions_adddup2(&actions, childErrors, 2)
         if let shared { posix_spawn_file_actions_adddup2(&actions, shared, 3) }
 
+        var attributes = plainSignals()
+        defer { posix_spawnattr_destroy(&attributes) }
+
         var id = pid_t()
         let error = withCStrings([executable] + arguments) { arguments in
             withCStrings(mergedEnvironment(environment)) { environment in
-                posix_spawn(&id, executable, &actions, nil, arguments, environment)
+                posix_spawn(&id, executable, &actions, &attributes, arguments, environment)
             }
         }
         guard error == 0 else {
@@ -90,6 +93,19 @@ public final class ChildProcess {
         self.end = end
         return end
     }
+}
+
+/// No signal blocked, and a broken pipe as deadly as usual, whatever the thread that starts it has set.
+private func plainSignals() -> posix_spawnattr_t {
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    posix_spawnattr_setsigmask(&attributes, &signals)
+    sigaddset(&signals, SIGPIPE)
+    posix_spawnattr_setsigdefault(&attributes, &signals)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+    return attributes
 }
 
 /// Runs a program that reads nothing to its end.

@@ -216,6 +216,7 @@ func startFibers(_ arena: Arena) {
 /// Lets task `number` run until the run ends or, with an external strategy, until the next decision.
 @inline(__always)
 func resume(_ number: Int) {
+    if let progress = scheduler.progress { progress.pointee &+= 1 }
     let task = kernel.task(number)
     kernel.current = task
     arrive(jump_fcontext(task.context!, nil))

@@ -120,7 +120,8 @@ private func checkReferences(_ page: page, _ census: Census) {
         expected += census.of(page_add(page, index)).pointee.ptes
     }
     if page._refcount == expected { return }
-    let kind = expected == 0 ? VIOLATION_leak : page._refcount < expected ? VIOLATION_freed_reachable : VIOLATION_refcount
+    let kind =
+        expected == 0 ? VIOLATION_leak : page._refcount < expected ? VIOLATION_freed_reachable : VIOLATION_refcount
     reportViolation(kind, UInt(bitPattern: Int(page._refcount)), UInt(bitPattern: Int(expected)))
 }
 

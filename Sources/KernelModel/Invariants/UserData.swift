@@ -137,7 +137,8 @@ func userDataMoved(_ mm: mm_struct, from old: UInt, to new: UInt, _ len: UInt) {
     let mine = kernel.data_change(Int(current.number)).pointee
     for offset in stride(from: UInt(0), to: len, by: Int(PAGE_SIZE)) {
         let (source, target) = (pageBit(old + offset), pageBit(new + offset))
-        let judged = data.pointee.checked & mine.known & ~mine.raced & source != 0
+        let judged =
+            data.pointee.checked & mine.known & ~mine.raced & source != 0
             && mine.raced & target == 0 && expected(mm, old + offset) != UNMAPPED
         data.pointee.checked = judged ? data.pointee.checked | target : data.pointee.checked & ~target
         data.pointee.known = judged ? data.pointee.known | target : data.pointee.known & ~target

@@ -107,7 +107,8 @@ private func enter_page_table(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapp
             return wanted ? .found : not_found(pvmw) ? .found : .notFound
         }
         if !pmd_present(pmd.pointee) {
-            let wanted = pvmw.pointee.flags & PVMW_MIGRATION != 0 && is_pmd_migration_entry(pmd.pointee)
+            let wanted =
+                pvmw.pointee.flags & PVMW_MIGRATION != 0 && is_pmd_migration_entry(pmd.pointee)
                 && migration_entry_to_page(pmd_to_swp_entry(pmd.pointee)) === pvmw.pointee.page
             return wanted ? .found : not_found(pvmw) ? .found : .notFound
         }
