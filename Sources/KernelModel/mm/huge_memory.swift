@@ -14,11 +14,6 @@ func install_huge_memory(_ ops: kernel_ops) {
     ops.copy_huge_pmd = copy_huge_pmd
     ops.pmd_trans_huge_lock = pmd_trans_huge_lock
     ops.free_transhuge_page = free_transhuge_page
-    install_huge_memory_fault(ops)
-    install_huge_memory_change(ops)
-    install_huge_memory_split_pmd(ops)
-    install_huge_memory_split_page(ops)
-    install_huge_memory_deferred(ops)
 }
 
 /// Base pages of a huge page, for counters.

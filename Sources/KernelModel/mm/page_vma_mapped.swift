@@ -67,90 +67,96 @@ func vma_address_end(_ page: page, _ vma: vm_area_struct) -> UInt {
     return address < vma.vm_start || address > vma.vm_end ? vma.vm_end : address
 }
 
+/// Where a step of the walk has come to: a pte, the pmd itself (both with the lock held), or the end.
+private enum Place { case pte, pmd, end }
+
 /// Finds the next place where the vma maps the page, and returns with its page table lock held; false,
 /// with no lock held, when there is none.  Linux v5.13, mm/page_vma_mapped.c, page_vma_mapped_walk().
 private func page_vma_mapped_walk(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>) -> Bool {
     let page = pvmw.pointee.page
     // The only possible pmd mapping was handed out by the last call.
     if pvmw.pointee.pmd != nil && pvmw.pointee.pte == nil { return not_found(pvmw) }
-    let end = vma_address_end(page, pvmw.pointee.vma)
-    if pvmw.pointee.pte == nil {
-        switch enter_page_table(pvmw) {
-        case .found: return true
-        case .notFound: return false
-        case .table: break
-        }
-    } else if !next_pte(pvmw, end) {
-        return false
-    }
-    while true {
-        if pvmw.pointee.ptl != nil && check_pte(pvmw) { return true }
-        if !next_pte(pvmw, end) { return false }
-    }
-}
-
-private enum Entered { case found, notFound, table }
-
-/// From the pmd to the page table, or to the end of the walk if the pmd itself answers.
-private func enter_page_table(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>) -> Entered {
-    let mm = pvmw.pointee.vma.vm_mm
-    let pmd = pmd_offset(mm, pvmw.pointee.address)
-    pvmw.pointee.pmd = pmd
-    yield_point("pmd", "page_vma_mapped_walk")
-    let pmde = pmd.pointee
-    if pmd_trans_huge(pmde) || is_pmd_migration_entry(pmde) {
-        let ptl = pmd_lockptr(mm, pmd)
-        pvmw.pointee.ptl = ptl
-        spin_lock(ptl, "page_vma_mapped_walk")
-        if pmd_trans_huge(pmd.pointee) {
-            let wanted = pvmw.pointee.flags & PVMW_MIGRATION == 0 && pmd_page(pmd.pointee) === pvmw.pointee.page
-            return wanted ? .found : not_found(pvmw) ? .found : .notFound
-        }
-        if !pmd_present(pmd.pointee) {
-            let wanted =
-                pvmw.pointee.flags & PVMW_MIGRATION != 0 && is_pmd_migration_entry(pmd.pointee)
-                && migration_entry_to_page(pmd_to_swp_entry(pmd.pointee)) === pvmw.pointee.page
-            return wanted ? .found : not_found(pvmw) ? .found : .notFound
-        }
-        // The huge pmd was split meanwhile: go on with the ptes.
-        spin_unlock(ptl, "page_vma_mapped_walk")
-        pvmw.pointee.ptl = nil
-    } else if !pmd_present(pmde) {
-        // zap_huge_pmd() may have cleared the pmd without having lowered the mapcount yet.
-        if pvmw.pointee.flags & PVMW_SYNC != 0 && PageTransCompound(pvmw.pointee.page) {
-            let ptl = pmd_lockptr(mm, pmd)
-            spin_lock(ptl, "page_vma_mapped_walk")
-            spin_unlock(ptl, "page_vma_mapped_walk")
-        }
-        return .notFound
-    }
-    _ = map_pte(pvmw)
-    return .table
-}
-
-/// Steps to the next pte of a huge page that is not none, and takes the lock; false at the end.
-private func next_pte(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>, _ end: UInt) -> Bool {
     // Only a huge page has more than one place.
-    guard PageTransHuge(pvmw.pointee.page) else { return not_found(pvmw) }
+    let end =
+        PageTransCompound(page) ? vma_address_end(page, pvmw.pointee.vma) : pvmw.pointee.address + PAGE_SIZE
+    var place = pvmw.pointee.pte == nil ? enter_page_table(pvmw, end) : next_pte(pvmw, end)
+    while place == .pte {
+        if check_pte(pvmw) { return true }
+        place = next_pte(pvmw, end)
+    }
+    return place == .pmd
+}
+
+/// From the pmd to the first pte that may map the page, or to the end of the walk if the pmd itself answers.
+/// A huge page that is mapped by ptes may lie in two page tables, of which the first may be gone.
+private func enter_page_table(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>, _ end: UInt) -> Place {
+    let mm = pvmw.pointee.vma.vm_mm
+    let page = pvmw.pointee.page
+    repeat {
+        let pmd = pmd_offset(mm, pvmw.pointee.address)
+        pvmw.pointee.pmd = pmd
+        yield_point("pmd", "page_vma_mapped_walk")
+        let pmde = pmd.pointee
+        if pmd_trans_huge(pmde) || is_pmd_migration_entry(pmde) {
+            let ptl = pmd_lock(mm, pmd, "page_vma_mapped_walk")
+            pvmw.pointee.ptl = ptl
+            if pmd_trans_huge(pmd.pointee) || !pmd_present(pmd.pointee) {
+                if pmd_maps(pmd.pointee, page, pvmw.pointee.flags) { return .pmd }
+                _ = not_found(pvmw)
+                return .end
+            }
+            // The huge pmd was split meanwhile: go on with the ptes.
+            spin_unlock(ptl, "page_vma_mapped_walk")
+            pvmw.pointee.ptl = nil
+        } else if !pmd_present(pmde) {
+            // zap_huge_pmd() may have cleared the pmd without having lowered the mapcount yet.
+            if pvmw.pointee.flags & PVMW_SYNC != 0 && PageTransCompound(page) {
+                spin_unlock(pmd_lock(mm, pmd, "page_vma_mapped_walk"), "page_vma_mapped_walk")
+            }
+            pvmw.pointee.address = (pvmw.pointee.address + PMD_SIZE()) & PMD_MASK()
+            continue
+        }
+        return map_pte(pvmw) ? .pte : next_pte(pvmw, end)
+    } while pvmw.pointee.address < end
+    return .end
+}
+
+/// Whether a huge pmd, or a migration entry in its place, is the page's.
+private func pmd_maps(_ pmd: pmd_t, _ page: page, _ flags: UInt) -> Bool {
+    let migration = flags & PVMW_MIGRATION != 0
+    if pmd_trans_huge(pmd) { return !migration && pmd_page(pmd) === page }
+    return migration && is_pmd_migration_entry(pmd) && migration_entry_to_page(pmd_to_swp_entry(pmd)) === page
+}
+
+/// Steps to the next pte that is not none, and takes the lock.
+private func next_pte(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>, _ end: UInt) -> Place {
     repeat {
         pvmw.pointee.address += PAGE_SIZE
-        if pvmw.pointee.address >= end { return not_found(pvmw) }
+        if pvmw.pointee.address >= end {
+            _ = not_found(pvmw)
+            return .end
+        }
         if pvmw.pointee.address & (PMD_SIZE() - 1) == 0 {
             page_vma_mapped_walk_done(pvmw, "page_vma_mapped_walk")
             pvmw.pointee.ptl = nil
             pvmw.pointee.pte = nil
-            switch enter_page_table(pvmw) {
-            case .found: return true
-            case .notFound: return false
-            case .table: return true
-            }
+            return enter_page_table(pvmw, end)
         }
         pvmw.pointee.pte! += 1
+        if pvmw.pointee.ptl == nil {
+            if pvmw.pointee.flags & PVMW_SYNC != 0 {
+                lock_pte(pvmw)
+            } else {
+                yield_point("pte", "page_vma_mapped_walk")
+            }
+        }
     } while pte_none(pvmw.pointee.pte!.pointee)
-    if pvmw.pointee.ptl == nil {
-        let ptl = pte_lockptr(pvmw.pointee.vma.vm_mm, pvmw.pointee.pmd!)
-        pvmw.pointee.ptl = ptl
-        spin_lock(ptl, "page_vma_mapped_walk")
-    }
-    return true
+    if pvmw.pointee.ptl == nil { lock_pte(pvmw) }
+    return .pte
+}
+
+private func lock_pte(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>) {
+    let ptl = pte_lockptr(pvmw.pointee.vma.vm_mm, pvmw.pointee.pmd!)
+    pvmw.pointee.ptl = ptl
+    spin_lock(ptl, "page_vma_mapped_walk")
 }
