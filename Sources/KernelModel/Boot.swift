@@ -89,7 +89,7 @@ private func createCPU(_ number: Int, nid: Int) {
     cpu.number = UInt8(number)
     cpu.nid = UInt8(nid)
     local_lock_init(cpu.lru_pvecs_lock, LOCK_lru_pvecs)
-    local_lock_init(cpu.lru_rotate_lock, LOCK_lru_pvecs)
+    local_lock_init(cpu.lru_rotate_lock, LOCK_lru_rotate)
     local_lock_init(cpu.mlock_pvec_lock, LOCK_mlock_pvec)
     INIT_LIST_HEAD(cpu.pcp)
 }

@@ -25,6 +25,10 @@ extension Era {
             install_vmscan(ops)
             install_vmscan_node(ops)
             install_vmscan_page_list(ops)
+            install_migrate(ops)
+            install_migrate_entries(ops)
+            install_migrate_callers(ops)
+            install_compaction(ops)
             install_mmu_gather(ops)
             install_tlb(ops)
             install_huge_memory(ops)
@@ -36,5 +40,6 @@ extension Era {
         },
         operations: [
             .mlock, .mlock2, .munlock, .mlockall, .munlockall,
+            .kswapd, .lru_add_drain, .lru_add_drain_all, .move_pages, .compact, .change_prot_numa,
         ])
 }

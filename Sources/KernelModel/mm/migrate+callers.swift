@@ -60,7 +60,8 @@ private func isolate_for_migration(_ page: page, _ nid: Int32, _ pagelist: list_
 /// Left out: the array of statuses, another process's mm, and rights.
 private func do_move_pages(_ start: UInt, _ len: UInt, _ nid: Int32, _ flags: Int32) -> Int {
     let mm = current.mm!
-    let nr_pages = Int(len >> PAGE_SHIFT)
+    // Where no page can be the kernel would find none, page by page.
+    let nr_pages = start < TASK_SIZE() ? Int(min(len, TASK_SIZE() - start) >> PAGE_SHIFT) : 0
     if flags & ~(MPOL_MF_MOVE | MPOL_MF_MOVE_ALL) != 0 { return -Int(EINVAL) }
     if nid < 0 || nid >= Int32(kernel.nr_nodes) { return -Int(ENODEV) }
     let pagelist = LIST_HEAD()

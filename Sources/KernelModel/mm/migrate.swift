@@ -12,8 +12,6 @@ func install_migrate(_ ops: kernel_ops) {
     ops.migrate_pages = migrate_pages
     ops.migrate_page_move_mapping = migrate_page_move_mapping
     ops.putback_movable_pages = putback_movable_pages
-    install_migrate_entries(ops)
-    install_migrate_callers(ops)
 }
 
 // MARK: - Statistics of isolated pages

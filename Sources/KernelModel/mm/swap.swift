@@ -20,7 +20,6 @@ func install_swap(_ ops: kernel_ops) {
     ops.lru_add_drain_all = lru_add_drain_all
     ops.lru_cache_disable = lru_cache_disable
     ops.lru_cache_enable = lru_cache_enable
-    install_swap_batches(ops)
 }
 
 // MARK: - References

@@ -16,8 +16,6 @@ func install_vmscan(_ ops: kernel_ops) {
     ops.page_evictable = page_evictable
     ops.check_move_unevictable_pages = check_move_unevictable_pages
     ops.remove_mapping = remove_mapping
-    install_vmscan_page_list(ops)
-    install_vmscan_node(ops)
 }
 
 // MARK: - Isolation

@@ -104,6 +104,7 @@
 #define VM_ACCESS_FLAGS 0x7UL /* VM_READ | VM_WRITE | VM_EXEC */
 
 #define MM_CP_DIRTY_ACCT 0x1UL /* change_protection(): dirty ptes may become writable */
+#define MM_CP_PROT_NUMA 0x2UL  /* the same: for NUMA hint faults */
 
 /* How a page was lost or gained, for migrate_pages(). */
 #define MIGRATE_ASYNC 0
