@@ -61,11 +61,16 @@ import Testing
             void page_move_anon_rmap(struct page *page, struct vm_area_struct *vma)
             {
                 pmd_t *pmd = vma->vm_mm->pgd;
+                pte_t pte = __pte(0);
 
                 if (locked(vma) && TestClearPageMlocked(page))
                     WRITE_ONCE(page->mapping, NULL);
                 (void)READ_ONCE(*pmd);
-                BUG_ON(PageLRU(page));
+                set_pte_at(vma->vm_mm, 0, &pte, pte_mkdirty(pte));
+                BUG_ON(!pte_dirty(pte) || PageLRU(page));
+                VM_BUG_ON_PAGE(pte_dirty(pte) && !PageLRU(page), page);
+                if (PageLRU(page))
+                    get_page(page);
             }
             """)
         try variant.library.load()(machine.operations)
@@ -75,7 +80,8 @@ import Testing
         #expect(
             machine.yieldPoints == [
                 "locked:vm_flags", "page_move_anon_rmap:PageMlocked", "page_move_anon_rmap:mapping",
-                "page_move_anon_rmap:pmd", "page_move_anon_rmap:PageLRU",
+                "page_move_anon_rmap:pmd", "page_move_anon_rmap:pte",
+                "page_move_anon_rmap:pte_dirty(pte) && !PageLRU(page)", "page_move_anon_rmap:PageLRU",
             ])
         #expect(!PageMlocked(machine.page))
     }
@@ -199,6 +205,7 @@ private final class TestMachine {
         table = .allocate(capacity: 1)
         table.initialize(to: simulationOperations.pointee)
         table.pointee.yield_point = { TestMachine.passed.append("\(String(cString: $0)):\(String(cString: $1))") }
+        table.pointee.bug_on = table.pointee.yield_point
         TestMachine.passed = []
         kernel = unsafeBitCast(memory + 0x8000, to: kernel_state.self)
         kernel.ops = operations

@@ -5,9 +5,10 @@
  *
  * A yield point is named `function:label`.  The macros below add the calling function's name; the label
  * is the lock's class, the member that READ_ONCE() or WRITE_ONCE() accesses (`READ_ONCE(vma->vm_flags)`
- * yields as `vm_flags`) or the page flag's reader (`TestClearPageMlocked(page)` yields as `PageMlocked`).
- * A function written in C and the same one in Swift so have the same yield points.  Plain loads and
- * stores do not yield: write READ_ONCE() where another task's change must be able to come in between.
+ * yields as `vm_flags`), the page flag's reader (`TestClearPageMlocked(page)` yields as `PageMlocked`), or
+ * "pte" or "pmd" for a store to a page table.  A function written in C and the same one in Swift so have
+ * the same yield points.  Assertions do not yield.  Nor do plain loads and stores: write READ_ONCE() where
+ * another task's change must be able to come in between.
  *
  * In a user's file (MMDIFF_PLUGIN) a function that has the name of a kernel operation replaces it, and
  * every kernel operation can be called by its name.  In the project's own C code operations are static
@@ -27,7 +28,11 @@ KERNEL_OPS(OP)
 
 /* --- yield points --- */
 
-#define mmdiff_yield(label) kernel->simulation->yield_point(__func__, (label))
+#define mmdiff_yield(label) \
+	((void)(mmdiff_quiet || (kernel->simulation->yield_point(__func__, (label)), 0)))
+
+/* Assertions look without yielding: in them another constant of this name hides this one. */
+enum { mmdiff_quiet = 0 };
 
 /* The last member named in the text of an access: "vma->vm_flags" gives "vm_flags", "*pmd" gives "pmd".
  * The compiler does it. */
@@ -37,14 +42,21 @@ KERNEL_OPS(OP)
 #define READ_ONCE(x) (*({ mmdiff_yield(mmdiff_member(#x)); &(x); }))
 #define WRITE_ONCE(x, value) do { mmdiff_yield(mmdiff_member(#x)); (x) = (value); } while (0)
 
-#define BUG_ON(condition)                                                              \
+#define mmdiff_assert(condition, text)                                                 \
 	do {                                                                           \
+		enum { mmdiff_quiet = 1 };                                             \
 		if (unlikely(condition))                                               \
-			kernel->simulation->bug_on(__func__, #condition);              \
+			kernel->simulation->bug_on(__func__, (text));                  \
 	} while (0)
-#define VM_BUG_ON(condition) BUG_ON(condition)
-#define VM_BUG_ON_PAGE(condition, page) BUG_ON(condition)
-#define VM_BUG_ON_VMA(condition, vma) BUG_ON(condition)
+#define BUG_ON(condition) mmdiff_assert(condition, #condition)
+#define VM_BUG_ON(condition) mmdiff_assert(condition, #condition)
+#define VM_BUG_ON_PAGE(condition, page) mmdiff_assert(condition, #condition)
+#define VM_BUG_ON_VMA(condition, vma) mmdiff_assert(condition, #condition)
+#define WARN_ON(condition) ({ enum { mmdiff_quiet = 1 }; unlikely(!!(condition)); })
+#define WARN_ON_ONCE(condition) WARN_ON(condition)
+#define VM_WARN_ON(condition) ((void)WARN_ON(condition))
+#define VM_WARN_ON_ONCE(condition) ((void)WARN_ON(condition))
+#define VM_WARN_ON_ONCE_PAGE(condition, page) WARN_ON(condition)
 
 /* --- locks: linux/spinlock.h, rwsem.h, mutex.h, local_lock.h, pagemap.h, rcupdate.h --- */
 
@@ -106,28 +118,60 @@ static inline struct per_cpu *get_this_cpu(void) { return &kernel->cpus[kernel->
 #define kmem_cache_free(kind, object) kernel->simulation->kmem_cache_free((kind), (object))
 #define kfree_rcu(kind, object) kernel->simulation->kfree_rcu((kind), (object))
 
-/* --- page tables: linux/mm.h, rmap.h --- */
+/* --- page tables: linux/pgtable.h, mm.h, rmap.h --- */
 
-#define pte_offset_map_lock(mm, pmd, address, ptlp)                                    \
+#define mmdiff_entry(label, pointer, update)                                           \
 	({                                                                             \
-		*(ptlp) = pte_lockptr((mm), (pmd));                                    \
-		spin_lock(*(ptlp));                                                    \
-		pte_offset_map((pmd), (address));                                      \
+		mmdiff_yield(label);                                                   \
+		__typeof__(pointer) mmdiff_pointer = (pointer);                        \
+		__typeof__(*mmdiff_pointer) mmdiff_old = *mmdiff_pointer;              \
+		*mmdiff_pointer = (update);                                            \
+		mmdiff_old;                                                            \
 	})
-#define pte_unmap(pte) ((void)(pte))
-#define pte_unmap_unlock(pte, ptl) do { spin_unlock(ptl); pte_unmap(pte); } while (0)
+
+#define set_pte_at(mm, address, ptep, value) ((void)mmdiff_entry("pte", ptep, value))
+#define pte_clear(mm, address, ptep) ((void)mmdiff_entry("pte", ptep, __pte(0)))
+#define ptep_get_and_clear(mm, address, ptep) mmdiff_entry("pte", ptep, __pte(0))
+#define ptep_set_wrprotect(mm, address, ptep) ((void)mmdiff_entry("pte", ptep, pte_wrprotect(mmdiff_old)))
+#define ptep_test_and_clear_young(vma, address, ptep) pte_young(mmdiff_entry("pte", ptep, pte_mkold(mmdiff_old)))
+#define set_pmd_at(mm, address, pmdp, value) ((void)mmdiff_entry("pmd", pmdp, value))
+#define pmd_clear(pmdp) ((void)mmdiff_entry("pmd", pmdp, __pmd(0)))
+#define pmdp_huge_get_and_clear(mm, address, pmdp) mmdiff_entry("pmd", pmdp, __pmd(0))
+#define pmdp_set_wrprotect(mm, address, pmdp) ((void)mmdiff_entry("pmd", pmdp, pmd_wrprotect(mmdiff_old)))
+#define pmdp_test_and_clear_young(vma, address, pmdp) pmd_young(mmdiff_entry("pmd", pmdp, pmd_mkold(mmdiff_old)))
+
 #define pmd_lock(mm, pmd)                                                              \
 	({                                                                             \
 		spinlock_t *mmdiff_ptl = pmd_lockptr((mm), (pmd));                     \
 		spin_lock(mmdiff_ptl);                                                 \
 		mmdiff_ptl;                                                            \
 	})
+#define pte_offset_map_lock(mm, pmd, address, ptlp)                                    \
+	({                                                                             \
+		pte_t *mmdiff_pte = pte_offset_map((pmd), (address));                  \
+		*(ptlp) = pte_lockptr((mm), (pmd));                                    \
+		spin_lock(*(ptlp));                                                    \
+		mmdiff_pte;                                                            \
+	})
+#define pte_unmap(pte) ((void)(pte))
+#define pte_unmap_unlock(pte, ptl) do { spin_unlock(ptl); pte_unmap(pte); } while (0)
+#define page_vma_mapped_walk_done(pvmw) do { if ((pvmw)->ptl) spin_unlock((pvmw)->ptl); } while (0)
 
-static inline void page_vma_mapped_walk_done(struct page_vma_mapped_walk *pvmw)
+/* --- statistics: linux/vmstat.h, mm.h --- */
+
+/* The model has one counter an item, for all zones and nodes. */
+static inline struct pglist_data *page_zone(struct page *page) { return page_pgdat(page); }
+static inline void mod_zone_page_state(struct pglist_data *zone, int item, long delta)
 {
-	if (pvmw->ptl)
-		spin_unlock(pvmw->ptl);
+	(void)zone;
+	mmdiff_yield("NR_MLOCK");
+	mod_node_page_state(item, delta);
 }
+#define count_vm_event(item) count_vm_events((item), 1)
+#define get_mm_counter(mm, member) ((mm)->rss_stat[member])
+#define add_mm_counter(mm, member, value) ((void)((mm)->rss_stat[member] += (value)))
+#define inc_mm_counter(mm, member) add_mm_counter((mm), (member), 1)
+#define dec_mm_counter(mm, member) add_mm_counter((mm), (member), -1)
 
 /* --- flags and counts of a page that other tasks change --- */
 
@@ -168,4 +212,9 @@ static inline void page_vma_mapped_walk_done(struct page_vma_mapped_walk *pvmw)
 #define page_count(page) mmdiff_page("page_count", page_count(page))
 #define get_page_unless_zero(page) mmdiff_page("page_count", get_page_unless_zero(page))
 #define page_ref_freeze(page, count) mmdiff_page("page_count", page_ref_freeze(page, count))
-#define page_mapcount(page) mmdiff_page("page_mapcount", page_mapcount(page))
+#define get_page(page) mmdiff_page("page_count", get_page(page))
+#define put_page_testzero(page) mmdiff_page("page_count", put_page_testzero(page))
+#define page_mapcount(page) mmdiff_page("mapcount", page_mapcount(page))
+#define total_mapcount(page) mmdiff_page("mapcount", total_mapcount(page))
+#define compound_mapcount(page) mmdiff_page("mapcount", compound_mapcount(page))
+#define page_mapped(page) mmdiff_page("page_mapped", page_mapped(page))

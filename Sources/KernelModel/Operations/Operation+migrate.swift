@@ -12,7 +12,8 @@ extension Operation {
             Parameter(
                 "flags",
                 .flags([
-                    NamedValue("MPOL_MF_MOVE", Int(MPOL_MF_MOVE)), NamedValue("MPOL_MF_MOVE_ALL", Int(MPOL_MF_MOVE_ALL)),
+                    NamedValue("MPOL_MF_MOVE", Int(MPOL_MF_MOVE)),
+                    NamedValue("MPOL_MF_MOVE_ALL", Int(MPOL_MF_MOVE_ALL)),
                 ])),
         ], weight: 4
     ) { ops.do_move_pages(UInt(bitPattern: $0[0]), UInt(bitPattern: $0[1]), Int32($0[2]), Int32($0[3])) }

@@ -110,7 +110,8 @@ private func migrate_misplaced_page(_ page: page, _ vma: vm_area_struct, _ nid: 
     let shared_code = page_mapcount(page) != 1 && page_is_file_lru(page) && vma.vm_flags & VM_EXEC != 0
     yield_point("PageDirty")
     if shared_code || page_is_file_lru(page) && PageDirty(page)
-        || !numamigrate_isolate_page(kernel.node(Int(nid)), page) {
+        || !numamigrate_isolate_page(kernel.node(Int(nid)), page)
+    {
         ops.put_page(page)
         return 0
     }

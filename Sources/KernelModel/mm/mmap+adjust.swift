@@ -208,7 +208,8 @@ private func vma_merge(
     // In cases 6, 7 and 8 the range is that of `area`.
     let next = area?.vm_end == end ? area?.vm_next : area
 
-    let before = next != nil && end == next!.vm_start
+    let before =
+        next != nil && end == next!.vm_start
         && can_vma_merge_before(next!, vm_flags, anon_vma, file, pgoff + pglen)
     if let prev, prev.vm_end == start && can_vma_merge_after(prev, vm_flags, anon_vma, file, pgoff) {
         let error: Int32

@@ -108,7 +108,8 @@ private func shmem_get_unmapped_area(
 ) -> UInt {
     let address = arch_get_unmapped_area_topdown(hint, len, flags)
     if IS_ERR_VALUE(address) || address > TASK_SIZE() - len || len < PMD_SIZE() || flags & MAP_FIXED != 0
-        || hint == address || !file.huge {
+        || hint == address || !file.huge
+    {
         return address
     }
     let within = PMD_SIZE() - 1
@@ -281,7 +282,8 @@ private func do_mmap(
     }
     let mapped = mmap_region(file, address, len, vm_flags, pgoff)
     if !IS_ERR_VALUE(mapped)
-        && (vm_flags & VM_LOCKED != 0 || flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE) {
+        && (vm_flags & VM_LOCKED != 0 || flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE)
+    {
         populate.pointee = len
     }
     return mapped

@@ -123,7 +123,8 @@ private func visit(
 
 /// Linux v5.13, mm/rmap.c, page_not_mapped().
 public func page_not_mapped(_ page: page) -> Bool {
-    !page_mapped(page)
+    yield_point("page_mapped")
+    return !page_mapped(page)
 }
 
 // MARK: - page_referenced()

@@ -5,13 +5,8 @@
  *
  * Modelled and left out: as in Posted.swift.
  */
+#include <mmdiff.h>
 #include "CMunlockSplit.h"
-
-static void page_vma_mapped_walk_done(struct page_vma_mapped_walk *pvmw)
-{
-	if (pvmw->ptl)
-		kernel->simulation->spin_unlock(pvmw->ptl, "page_mlock_one");
-}
 
 static bool page_mlock_one(struct page *page, struct vm_area_struct *vma, unsigned long address,
 			   void *unused)
@@ -58,10 +53,8 @@ static void page_mlock(struct page *page)
 
 static void __munlock_isolated_page(struct page *page)
 {
-	mmdiff_yield("mapcount");
 	if (page_mapcount(page) > 1)
 		kernel->ops->page_mlock(page);
-	mmdiff_yield("PageMlocked");
 	if (!PageMlocked(page))
 		count_vm_events(UNEVICTABLE_PGMUNLOCKED, thp_nr_pages(page));
 	kernel->ops->putback_lru_page(page);
