@@ -29,6 +29,7 @@ let package = Package(
         .executableTarget(name: "mmdiff", dependencies: ["CommandLineTool"]),
         .executableTarget(
             name: "TestWorker", dependencies: ["KernelModel", "Processes", "Simulation"], path: "Tests/TestWorker"),
+        .testTarget(name: "KernelModelTests", dependencies: ["CKernel", "Simulation", "KernelModel"]),
         .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestWorker"]),
         .testTarget(name: "TracesTests", dependencies: ["Traces", "KernelModel", "Simulation"]),
         .testTarget(name: "VariantKitTests", dependencies: ["CKernel", "Simulation", "VariantKit"]),

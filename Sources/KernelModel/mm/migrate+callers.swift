@@ -19,10 +19,19 @@ func vma_migratable(_ vma: vm_area_struct) -> Bool {
 
 /// Linux v5.13, mm/migrate.c, do_move_pages_to_node().
 private func do_move_pages_to_node(_ pagelist: list_head, _ nid: Int32) -> Int {
-    if list_empty(pagelist) { return 0 }
     let err = ops.migrate_pages(pagelist, nid, MIGRATE_SYNC, MR_SYSCALL)
     if err != 0 { ops.putback_movable_pages(pagelist) }
     return Int(err)
+}
+
+/// Linux v5.13, mm/migrate.c, move_pages_and_store_status().
+///
+/// - Returns: how many pages were not moved, the `left` ones behind the batch included, or an error.  The
+///   kernel takes one page off, as if the batch ended in one of them, at the end of the call too.
+private func move_pages_and_store_status(_ pagelist: list_head, _ nid: Int32, left: Int) -> Int {
+    if list_empty(pagelist) { return 0 }
+    let err = do_move_pages_to_node(pagelist, nid)
+    return err > 0 ? err + left - 1 : err
 }
 
 /// Linux v5.13, mm/migrate.c, add_page_for_migration().
@@ -72,13 +81,10 @@ private func do_move_pages(_ start: UInt, _ len: UInt, _ nid: Int32, _ flags: In
         let address = start + UInt(index) * PAGE_SIZE
         if add_page_for_migration(mm, address, nid, pagelist, flags & MPOL_MF_MOVE_ALL != 0) > 0 { continue }
         // A page that could not be queued ends the batch.
-        err = do_move_pages_to_node(pagelist, nid)
-        if err != 0 {
-            if err > 0 { err += nr_pages - index - 1 }
-            break
-        }
+        err = move_pages_and_store_status(pagelist, nid, left: nr_pages - index)
+        if err != 0 { break }
     }
-    if err == 0 { err = do_move_pages_to_node(pagelist, nid) }
+    if err == 0 { err = move_pages_and_store_status(pagelist, nid, left: 0) }
     ops.lru_cache_enable()
     return err
 }
