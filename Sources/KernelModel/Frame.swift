@@ -20,6 +20,11 @@ public func pagevec_init() -> pagevec {
     unsafeBitCast(frameBytes(sizeof_pagevec()), to: pagevec.self)
 }
 
+/// An empty batch of page cache entries, good until `leaveFrame(_:)`.
+public func entry_batch_init() -> entry_batch {
+    unsafeBitCast(frameBytes(sizeof_entry_batch()), to: entry_batch.self)
+}
+
 /// Gives back this object and all that were made after it.
 public func leaveFrame<Object: KernelObject>(_ first: Object) {
     let task = current

@@ -29,6 +29,8 @@ extension rw_semaphore: KernelObject {}
 extension task_struct: KernelObject {}
 extension per_cpu: KernelObject {}
 extension pagevec: KernelObject {}
+extension entry_batch: KernelObject {}
+extension swap_info_struct: KernelObject {}
 extension secondary_mmu: KernelObject {}
 extension pglist_data: KernelObject {}
 

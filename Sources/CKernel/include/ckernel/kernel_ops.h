@@ -261,6 +261,9 @@
 	OP(long, generic_file_read, (struct address_space * mapping, pgoff_t index), (mapping, index))              \
 	OP(long, generic_file_write, (struct address_space * mapping, pgoff_t index, u64 token),                    \
 	   (mapping, index, token))                                                                                 \
+	/* fs/ext4 */                                                                                               \
+	OP(vm_fault_t, ext4_filemap_fault, (struct vm_fault * vmf), (vmf))                                          \
+	OP(vm_fault_t, ext4_page_mkwrite, (struct vm_fault * vmf), (vmf))                                           \
 	/* mm/mmap.c */                                                                                             \
 	OP(struct vm_area_struct *_Nullable, find_vma, (struct mm_struct * mm, unsigned long address),              \
 	   (mm, address))                                                                                           \

@@ -17,9 +17,11 @@
 #define EBUSY 16
 #define EEXIST 17
 #define EINVAL 22
+#define EFBIG 27
 #define ENFILE 23
 #define ENODEV 19
 #define ENOSPC 28
+#define ENODATA 61
 #define EOVERFLOW 75
 
 #define VM_FAULT_OOM 0x1U
@@ -175,6 +177,14 @@ static inline long PTR_ERR(struct page *page) { return (long)page; }
 static inline bool IS_ERR(struct page *page) { return (unsigned long)page >= (unsigned long)-4095; }
 
 static inline int page_count(struct page *page) { return compound_head(page)->_refcount; }
+/* A reference for who found the page without a lock: the page itself counts, it may be a tail by now. */
+static inline bool page_cache_get_speculative(struct page *page)
+{
+	if (page->_refcount == 0)
+		return false;
+	page->_refcount++;
+	return true;
+}
 static inline void get_page(struct page *page) { compound_head(page)->_refcount++; }
 static inline bool get_page_unless_zero(struct page *page)
 {

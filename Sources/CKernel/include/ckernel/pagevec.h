@@ -10,6 +10,7 @@
  * reference, or a value. */
 struct KERNEL_OBJECT entry_batch {
 	u8 nr;
+	u8 lru_drained; /* percpu_pvec_drained */
 	unsigned long entries[PAGEVEC_SIZE];
 	pgoff_t indices[PAGEVEC_SIZE];
 };
