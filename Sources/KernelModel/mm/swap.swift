@@ -132,6 +132,7 @@ private func __pagevec_lru_add_fn(_ page: page, _ lruvec: pglist_data) {
     let was_unevictable = TestClearPageUnevictable(page)
     let nr_pages = Int(thp_nr_pages(page))
     VM_BUG_ON_PAGE(PageLRU(page), "PageLRU(page)")
+    yield_point("PageLRU")
     SetPageLRU(page)
     if ops.page_evictable(page) {
         if was_unevictable { count_vm_events(Int32(UNEVICTABLE_PGRESCUED.rawValue), nr_pages) }
