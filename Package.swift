@@ -22,6 +22,14 @@ let package = Package(
         .target(name: "Processes", dependencies: ["CProcesses"]),
         .target(name: "VariantKit", dependencies: ["CKernel", "Simulation", "KernelModel", "Processes"]),
         .target(
+            name: "MunlockSplit",
+            dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit", "CMunlockSplit"],
+            path: "Variants/MunlockSplit", exclude: ["C", "README.md"], swiftSettings: modelSettings),
+        .target(name: "CMunlockSplit", dependencies: ["CKernel"], path: "Variants/MunlockSplit/C"),
+        .target(
+            name: "Differential", dependencies: ["CKernel", "Simulation", "KernelModel", "Traces", "VariantKit"],
+            swiftSettings: modelSettings),
+        .target(
             name: "CommandLineTool",
             dependencies: [
                 "KernelModel", "VariantKit", .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -28,3 +28,14 @@ const char *lock_class_name(unsigned int lock_class)
 {
 	return lock_class < NR_LOCK_CLASSES ? lock_class_names[lock_class] : "freed";
 }
+
+static const char *const event_kind_names[] = {
+#define EVENT(name) #name,
+	EVENT_KINDS(EVENT)
+#undef EVENT
+};
+
+const char *event_kind_name(unsigned int event)
+{
+	return event < NR_EVENT_KINDS ? event_kind_names[event] : NULL;
+}

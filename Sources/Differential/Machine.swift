@@ -47,6 +47,11 @@ public final class Machine {
         return Outcome(end, arena)
     }
 
+    /// How a step of the trace is called.
+    func operationName(_ step: compiled_op) -> String {
+        trace!.operationName(step)
+    }
+
     /// Makes the scheduler run this machine's trace.
     @inline(__always)
     public func useTrace() {

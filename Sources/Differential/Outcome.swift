@@ -6,15 +6,6 @@ import CKernel
 import KernelModel
 import Simulation
 
-/// A level of observation, from what user space sees to how it was done.
-public enum Level: String, CaseIterable, Sendable, Comparable {
-    case invariants, abi, state, events, cost
-
-    public static func < (a: Level, b: Level) -> Bool {
-        allCases.firstIndex(of: a)! < allCases.firstIndex(of: b)!
-    }
-}
-
 /// The outcome of one run.
 public struct Outcome: Hashable, Sendable {
     /// How the run ended (`run_end`).
@@ -39,16 +30,6 @@ public struct Outcome: Hashable, Sendable {
         }
         self.end = UInt8(end.rawValue)
         violations = kernel.violations
-    }
-
-    public func differs(from other: Outcome, at level: Level) -> Bool {
-        switch level {
-        case .invariants: violations != other.violations || end != other.end
-        case .abi: abi != other.abi
-        case .state: state != other.state
-        case .events: events != other.events
-        case .cost: cost != other.cost
-        }
     }
 
     /// What the outcome is at the levels that a refactor must keep.

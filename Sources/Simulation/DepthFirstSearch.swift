@@ -16,6 +16,8 @@ public final class DepthFirstSearch {
         public var steps = 0
         /// Whether every schedule (within the bound) was run.
         public var complete = true
+        /// Whether the bound never kept a schedule from being run.
+        public var unbounded = true
     }
 
     private struct Choice {
@@ -37,6 +39,7 @@ public final class DepthFirstSearch {
     private let arena: Arena
     private let buffer: UnsafeMutableRawPointer
     private var choices: [Choice] = []
+    private var boundMattered = false
     private var end = 0
 
     public init(_ arena: Arena) {
@@ -67,6 +70,7 @@ public final class DepthFirstSearch {
         startFibers(arena)
         choices.removeAll(keepingCapacity: true)
         end = 0
+        boundMattered = false
         scheduler.nr_decisions = 0
         var preemptions = choose(among: runnableTasks(), current: nil, preemptions: 0, bound: preemptionBound)
         while true {
@@ -82,9 +86,13 @@ public final class DepthFirstSearch {
             let more = visit(run_end(UInt32(kernel.run_end)))
             guard more && result.schedules < limit else {
                 result.complete = choices.isEmpty && more
+                result.unbounded = result.complete && !boundMattered
                 return result
             }
-            guard let next = backtrack(bound: preemptionBound) else { return result }
+            guard let next = backtrack(bound: preemptionBound) else {
+                result.unbounded = !boundMattered
+                return result
+            }
             preemptions = next
         }
     }
@@ -96,7 +104,10 @@ public final class DepthFirstSearch {
         var candidates = runnable
         let own: UInt32 = current.map { 1 << UInt32($0.number) } ?? 0
         // At the bound nobody is preempted any more.
-        if canGoOn, let bound, preemptions >= bound { candidates &= own }
+        if canGoOn, let bound, preemptions >= bound {
+            if candidates & ~own != 0 { boundMattered = true }
+            candidates &= own
+        }
         let first = candidates & own != 0 ? own : candidates & (0 &- candidates)
         let untried = candidates & ~first
         if untried != 0 {

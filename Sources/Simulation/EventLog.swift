@@ -19,6 +19,7 @@ public func noteEvent(_ event: event_kind, _ object: UInt, _ value: UInt) {
 @inline(__always)
 public func noteCost(_ event: event_kind, _ object: UInt, _ value: UInt) {
     let task = UInt64(kernel.current.number)
+    kernel.event_count(Int(event.rawValue)).pointee += UInt32(truncatingIfNeeded: value)
     kernel.tally.pointee.cost &+= mix(task << 56 ^ UInt64(event.rawValue) << 48 ^ UInt64(object) << 16) &* UInt64(value)
     if _slowPath(scheduler.logging != 0) {
         appendLog(LOG_EVENT, event: UInt8(event.rawValue), object: UInt64(object), value: UInt64(value))

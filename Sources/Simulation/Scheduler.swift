@@ -33,6 +33,7 @@ func reschedule(_ point: Int) {
     kernel.steps += 1
     if kernel.steps > kernel.step_limit { endRun(RUN_STEP_LIMIT) }
     scheduler.times_reached(point).pointee &+= 1
+    kernel.reached |= UInt64(scheduler.name(point).pointee.changed)
     countOccurrence(task, point)
     if scheduler.logging != 0 { appendLog(LOG_STEP) }
     let next = decide(task, forced: false)

@@ -12,6 +12,7 @@ public final class CompiledTrace {
     public let programs: UnsafeBufferPointer<compiled_program>
     public let setup: UnsafePointer<compiled_program>
 
+    private let vocabulary: Vocabulary
     private let memory: [UnsafeMutableBufferPointer<compiled_op>]
 
     /// Why a trace that was not parsed cannot run.
@@ -21,6 +22,7 @@ public final class CompiledTrace {
 
     public init(_ trace: Trace, _ vocabulary: Vocabulary) throws(Fault) {
         machine = trace.machine
+        self.vocabulary = vocabulary
         tasks = trace.tasks.map { TaskShape(process: $0.performer.process, cpu: $0.cpu) }
         var compiler = Compiler(vocabulary)
         var flat = [try compiler.compile(setup: trace.setup)]
@@ -40,6 +42,11 @@ public final class CompiledTrace {
         setup.initialize(to: all[0])
         self.setup = UnsafePointer(setup)
         self.programs = UnsafeBufferPointer(programs)
+    }
+
+    /// How a step is called.
+    public func operationName(_ step: compiled_op) -> String {
+        vocabulary.operations[Int(step.operation)].name
     }
 
     deinit {

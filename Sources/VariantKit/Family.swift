@@ -2,7 +2,7 @@
 // What a patch brings to mmdiff: its variants, which of them to compare, and what may differ on purpose.
 
 /// The variants of one patch: before, as posted, as merged, as later fixed.
-public struct Family {
+public struct Family: Sendable {
     /// How it is called on the command line: `munlock-split`.
     public var name: String
     /// What the patch does, in a line.

@@ -54,7 +54,7 @@ public struct UserLibrary: Codable, Sendable {
     /// Loads the library into this process, for as long as it lives: names of yield points point into it.
     ///
     /// - Returns: a function that enters what the library replaces in a table.
-    public func load() throws -> (kernel_ops) -> Void {
+    public func load() throws -> @Sendable (kernel_ops) -> Void {
         guard let handle = dlopen(path, RTLD_NOW | RTLD_LOCAL) else {
             throw UserVariantError.doesNotLoad(source, String(cString: dlerror()))
         }
@@ -62,15 +62,15 @@ public struct UserLibrary: Codable, Sendable {
             throw UserVariantError.doesNotLoad(source, "it was not linked by mmdiff")
         }
         plugin_attach(machine)
-        let replaced = try replacedFunctions.map { name in
+        let replaced = try replacedFunctions.map { name -> (slot: Int, address: UInt) in
             guard let slot = kernelOperations.firstIndex(of: name), let function = dlsym(handle, name) else {
                 throw UserVariantError.doesNotLoad(source, "it has no \(name)")
             }
-            return (slot, function)
+            return (slot, UInt(bitPattern: function))
         }
         return { operations in
             let slots = unsafeBitCast(operations, to: UnsafeMutablePointer<UnsafeMutableRawPointer?>.self)
-            for (slot, function) in replaced { slots[slot] = function }
+            for (slot, address) in replaced { slots[slot] = UnsafeMutableRawPointer(bitPattern: address) }
         }
     }
 

@@ -4,7 +4,7 @@
 import CKernel
 
 /// An era's table of kernel operations with some functions replaced.
-public struct Variant {
+public struct Variant: Sendable {
     /// How it is called on the command line, unique in its family: `page_mlock.posted`.
     public var name: String
     /// The kernel version whose memory management it is a variant of: `v5.13`.
@@ -15,11 +15,11 @@ public struct Variant {
     /// says nothing about it.
     public var changedFunctions: [String]
     /// Enters its functions in the era's table.
-    public var install: (kernel_ops) -> Void
+    public var install: @Sendable (kernel_ops) -> Void
 
     public init(
         name: String, era: String, summary: String, changedFunctions: [String],
-        install: @escaping (kernel_ops) -> Void
+        install: @escaping @Sendable (kernel_ops) -> Void
     ) {
         self.name = name
         self.era = era

@@ -31,12 +31,18 @@ public struct StateTree: StateVisitor {
         open[open.count - 1].children.append(StateNode(name: "\(name)", value: describe(value, format)))
     }
 
+    /// A field that is not of the machine's state: what a call returned, how often something happened.
+    public mutating func field(_ name: String, _ value: String) {
+        open[open.count - 1].children.append(StateNode(name: name, value: value))
+    }
+
     private static func title(_ kind: String, _ key: UInt64) -> String {
         switch kind {
         case "vma", "pte", "pmd", "entry": return "\(kind) \(hex(key))"
+        case "results of t": return "\(kind)\(key)"
         case "process": return "p\(key)"
         case "file": return "f\(key)"
-        case "counters": return kind
+        case "counters", "events": return kind
         default: return "\(kind) \(key)"
         }
     }

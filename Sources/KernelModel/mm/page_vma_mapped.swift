@@ -13,11 +13,8 @@ func install_page_vma_mapped(_ ops: kernel_ops) {
 }
 
 /// Drops the page table lock of a walk that ends early.  Linux v5.13, include/linux/rmap.h.
-@inline(__always)
-public func page_vma_mapped_walk_done(
-    _ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>, _ function: StaticString = #function
-) {
-    if let ptl = pvmw.pointee.ptl { spin_unlock(ptl, function) }
+public func page_vma_mapped_walk_done(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>) {
+    if let ptl = pvmw.pointee.ptl { spin_unlock(ptl) }
 }
 
 /// Linux v5.13, mm/page_vma_mapped.c, not_found().
@@ -137,7 +134,7 @@ private func next_pte(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>
             return .end
         }
         if pvmw.pointee.address & (PMD_SIZE() - 1) == 0 {
-            page_vma_mapped_walk_done(pvmw, "page_vma_mapped_walk")
+            page_vma_mapped_walk_done(pvmw)
             pvmw.pointee.ptl = nil
             pvmw.pointee.pte = nil
             return enter_page_table(pvmw, end)

@@ -88,6 +88,7 @@ ELEMENT(struct pin, kernel_state, pins, pin)
 EMBEDDED(struct list_head, kernel_state, mmlist)
 EMBEDDED(struct mutex, kernel_state, lru_add_drain_all_lock)
 EMBEDDED(struct tally, kernel_state, tally)
+ELEMENT(u32, kernel_state, event_counts, event_count)
 ELEMENT(struct user_data, kernel_state, user_data, data_of)
 ELEMENT(struct user_data_change, kernel_state, user_data_changes, data_change)
 

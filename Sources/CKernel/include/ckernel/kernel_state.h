@@ -187,6 +187,23 @@ struct violation {
 
 #define MAX_VIOLATIONS 8
 
+/* What a run did, for the levels `events` and `cost` of an outcome. */
+#define EVENT_KINDS(EVENT)                                                                          \
+	EVENT(mmu_notifier_range_start) EVENT(mmu_notifier_range_end) EVENT(mmu_notifier_range)      \
+	EVENT(mmu_notifier_young) EVENT(mmu_notifier_release) EVENT(tlb_flush) EVENT(lru_drain)      \
+	EVENT(migrate)  /* an attempt to migrate a page: its index, and how it ended */              \
+	EVENT(lock) EVENT(pte_visit) EVENT(vma_visit) EVENT(access)
+
+enum event_kind {
+#define EVENT(name) EVENT_##name,
+	EVENT_KINDS(EVENT)
+#undef EVENT
+	NR_EVENT_KINDS
+};
+
+/* The name of an event; NULL past the last one. */
+const char *_Nullable event_kind_name(unsigned int event);
+
 /* How a run ended. */
 enum run_end { RUN_GOES_ON, RUN_COMPLETE, RUN_DEADLOCK, RUN_STEP_LIMIT, RUN_LIVELOCK, RUN_BUG };
 
@@ -218,10 +235,11 @@ struct KERNEL_OBJECT kernel_state {
 	u32 steps;
 	u32 violations;      /* mask of enum violation_kind */
 	u32 context_switches;
-	u64 reached;         /* mask of changed functions that were entered */
+	u64 reached;         /* not 0: a function that the compared variants change was entered */
 	struct violation violation[MAX_VIOLATIONS];
 	u32 lock_order[NR_LOCK_CLASSES]; /* [a] has bit b: b was taken while a was held */
 	struct tally tally;
+	u32 event_counts[NR_EVENT_KINDS];
 	u32 births;          /* pages ever allocated */
 	u64 next_token;      /* user data: never the same twice */
 

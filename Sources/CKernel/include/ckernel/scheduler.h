@@ -31,6 +31,7 @@ struct decision {
 struct yield_point_name {
 	const char *function, *label;
 	u16 function_length, label_length;
+	u8 changed;  /* in a function that the pair changes */
 	u64 hash; /* of "function:label" */
 };
 

@@ -9,23 +9,6 @@
 
 #pragma clang assume_nonnull begin
 
-/* What a run did, for the levels `events` and `cost` of an outcome. */
-enum event_kind {
-	EVENT_mmu_notifier_range_start,
-	EVENT_mmu_notifier_range_end,
-	EVENT_mmu_notifier_range,
-	EVENT_mmu_notifier_young,
-	EVENT_mmu_notifier_release,
-	EVENT_tlb_flush,
-	EVENT_lru_drain,
-	EVENT_migrate,       /* an attempt to migrate a page: its index, and how it ended */
-	EVENT_lock,
-	EVENT_pte_visit,
-	EVENT_vma_visit,
-	EVENT_access,
-	NR_EVENT_KINDS
-};
-
 struct simulation_ops {
 	void (*yield_point)(const char *function, const char *label);
 	void (*spin_lock)(spinlock_t *lock, unsigned int subclass, const char *function);

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Two machines side by side: the same trace under the same schedules, and what one reached that the other
+// did not.
+
+import CKernel
+import KernelModel
+import Simulation
+import Traces
+import VariantKit
+
+/// A pair of machines, each in an arena of its own, at different addresses, with different poison.
+public final class PairOfMachines {
+    public let base: Machine
+    public let patched: Machine
+
+    /// - Parameter permuted: lay out the second machine's memory in another order, too: an identity pair
+    ///   must be able to fail.
+    public init(base: Variant, patched: Variant, permuted: Bool = true) throws {
+        guard let era = Era.named(base.era) else { throw UnknownEra(name: base.era) }
+        guard let first = Arena(slot: 0), let second = Arena(slot: 1) else { throw NoAddressSpace() }
+        self.base = Machine(arena: first, operations: table(era, base))
+        self.patched = Machine(
+            arena: second, operations: table(era, patched),
+            layout: permuted ? Layout(poison: 0xa5, permutation: 1) : Layout())
+        markChangedFunctions(base.changedFunctions + patched.changedFunctions)
+    }
+
+    public subscript(side: Side) -> Machine { side == .base ? base : patched }
+
+    /// Boots both with a trace; false if the set-up cannot run on either.
+    public func load(_ trace: CompiledTrace) -> Bool {
+        let first = base.load(trace)
+        let brokenFirst = kernel.violations
+        let second = patched.load(trace)
+        return first == RUN_COMPLETE && second == RUN_COMPLETE && brokenFirst == 0 && kernel.violations == 0
+    }
+}
+
+public enum Side: Sendable {
+    case base, patched
+
+    public var other: Side { self == .base ? .patched : .base }
+}
+
+public struct UnknownEra: Error, CustomStringConvertible {
+    public let name: String
+    public var description: String {
+        "no era \(name); known: \(Era.all.map(\.name).joined(separator: ", "))"
+    }
+}
+
+public struct NoAddressSpace: Error, CustomStringConvertible {
+    public var description: String { "the fixed addresses of the simulated memory are taken" }
+}
+
+private func table(_ era: Era, _ variant: Variant) -> kernel_ops {
+    makeOperationsTable { ops in
+        era.install(ops)
+        variant.install(ops)
+    }
+}
+
+/// An outcome that one side reached and the other, under the schedules tried, did not.
+struct Candidate {
+    var side: Side
+    var essence: Outcome.Essence
+    var seed: ScheduleSeed
+}
+
+/// What comparing one trace gave.
+struct TraceComparison {
+    var schedules = 0
+    /// Schedules in which a changed function was entered.
+    var reached = 0
+    var steps = 0
+    var candidates: [Candidate] = []
+    /// Invariants broken on both sides.
+    var brokenOnBoth: UInt32 = 0
+    /// The run-to-completion schedule differs in what was done, though not in what came of it.
+    var differsInEvents = false
+    var differsInCost = false
+}
+
+extension PairOfMachines {
+    /// Runs the loaded trace under `count` schedules on both sides.
+    func compare(_ seed: ScheduleSeed, schedules count: Int) -> TraceComparison {
+        var result = TraceComparison()
+        var steps = 200
+        var essences: (base: Set<Outcome.Essence>, patched: Set<Outcome.Essence>) = ([], [])
+        var suspects: [(ScheduleSeed, Outcome.Essence, Outcome.Essence)] = []
+        var broken: (base: UInt32, patched: UInt32) = (0, 0)
+        for number in 0..<count {
+            let place = ScheduleSeed(seed: seed.seed, trace: seed.trace, schedule: number)
+            place.strategy(steps: steps).install()
+            let first = base.run()
+            let entered = kernel.reached != 0
+            if number == 0 { steps = max(Int(kernel.steps), 1) }
+            result.steps += Int(kernel.steps)
+            let second = patched.run()
+            result.schedules += 1
+            if entered || kernel.reached != 0 { result.reached += 1 }
+            broken.base |= first.violations
+            broken.patched |= second.violations
+            if number == 0 && first.essence == second.essence {
+                result.differsInEvents = first.events != second.events
+                result.differsInCost = first.cost != second.cost
+            }
+            essences.base.insert(first.essence)
+            essences.patched.insert(second.essence)
+            if first.essence != second.essence { suspects.append((place, first.essence, second.essence)) }
+        }
+        result.brokenOnBoth = broken.base & broken.patched
+        result.candidates = candidates(suspects, essences.base, essences.patched)
+        return result
+    }
+
+    /// Of the schedules with different outcomes, those whose outcome the other side never had.
+    private func candidates(
+        _ suspects: [(ScheduleSeed, Outcome.Essence, Outcome.Essence)], _ base: Set<Outcome.Essence>,
+        _ patched: Set<Outcome.Essence>
+    ) -> [Candidate] {
+        var found: [Candidate] = []
+        for (seed, first, second) in suspects {
+            if !base.contains(second) && !found.contains(where: { $0.essence == second }) {
+                found.append(Candidate(side: .patched, essence: second, seed: seed))
+            }
+            if !patched.contains(first) && !found.contains(where: { $0.essence == first }) {
+                found.append(Candidate(side: .base, essence: first, seed: seed))
+            }
+        }
+        return found
+    }
+
+    /// Whether `side` reaches the outcome under some of `count` further schedules.
+    func reaches(_ essence: Outcome.Essence, _ side: Side, _ seed: ScheduleSeed, schedules count: Int) -> Bool {
+        let machine = self[side]
+        for number in 0..<count {
+            // Other schedules than those of the comparison.
+            let place = ScheduleSeed(seed: ~seed.seed, trace: seed.trace, schedule: number + 1)
+            place.strategy(steps: 200).install()
+            if machine.run().essence == essence { return true }
+        }
+        return false
+    }
+}
