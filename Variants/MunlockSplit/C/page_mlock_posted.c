@@ -46,9 +46,8 @@ static void page_mlock(struct page *page)
 		.anon_lock = kernel->ops->page_lock_anon_vma_read,
 	};
 
-	/* In parentheses: a check is no access of its own, and is no yield point. */
-	VM_BUG_ON_PAGE(!PageLocked(page) || (PageLRU)(page), page);
-	VM_BUG_ON_PAGE(PageCompound(page) && (PageDoubleMap)(page), page);
+	VM_BUG_ON_PAGE(!PageLocked(page) || PageLRU(page), page);
+	VM_BUG_ON_PAGE(PageCompound(page) && PageDoubleMap(page), page);
 	kernel->ops->rmap_walk(page, &rwc);
 }
 
