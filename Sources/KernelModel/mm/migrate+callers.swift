@@ -55,7 +55,7 @@ private func add_page_for_migration(
 /// add_page_for_migration() from where the page is held to where it is let go.
 private func isolate_for_migration(_ page: page, _ nid: Int32, _ pagelist: list_head, _ migrate_all: Bool) -> Int {
     if Int32(page.nid) == nid { return 0 }
-    yield_point("page_mapcount")
+    yield_point("mapcount")
     if page_mapcount(page) > 1 && !migrate_all { return -Int(EACCES) }
     let head = compound_head(page)
     let err = ops.isolate_lru_page(head)

@@ -60,7 +60,7 @@ private func mlock_vma_page(_ page: page) {
 /// Linux v5.13, mm/mlock.c, __munlock_isolated_page().
 private func __munlock_isolated_page(_ page: page) {
     // Mapped once, the mapping is ours: there is nobody to ask.
-    yield_point("page_mapcount")
+    yield_point("mapcount")
     if page_mapcount(page) > 1 { ops.try_to_munlock(page) }
     yield_point("PageMlocked")
     if !PageMlocked(page) { count(UNEVICTABLE_PGMUNLOCKED, Int(thp_nr_pages(page))) }
@@ -96,7 +96,7 @@ private func munlock_vma_page(_ page: page) -> UInt32 {
 private func __putback_lru_fast_prepare(_ page: page, _ pvec: pagevec, _ pgrescued: inout Int) -> Bool {
     VM_BUG_ON_PAGE(PageLRU(page), "PageLRU(page)")
     VM_BUG_ON_PAGE(!PageLocked(page), "!PageLocked(page)")
-    yield_point("page_mapcount")
+    yield_point("mapcount")
     guard page_mapcount(page) <= 1 && ops.page_evictable(page) else { return false }
     _ = pagevec_add(pvec, page)
     yield_point("PageUnevictable")

@@ -196,6 +196,6 @@ private func try_to_unmap(_ page: page, _ flags: UInt) -> Bool {
     } else {
         ops.rmap_walk(page, &rwc)
     }
-    yield_point("page_mapcount")
+    yield_point("mapcount")
     return page_mapcount(page) == 0
 }
