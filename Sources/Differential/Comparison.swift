@@ -85,16 +85,14 @@ extension PairOfMachines {
     /// Runs the loaded trace under `count` schedules on both sides.
     func compare(_ seed: ScheduleSeed, schedules count: Int) -> TraceComparison {
         var result = TraceComparison()
-        var steps = 200
         var essences: (base: Set<Outcome.Essence>, patched: Set<Outcome.Essence>) = ([], [])
         var suspects: [(ScheduleSeed, Outcome.Essence, Outcome.Essence)] = []
         var broken: (base: UInt32, patched: UInt32) = (0, 0)
         for number in 0..<count {
             let place = ScheduleSeed(seed: seed.seed, trace: seed.trace, schedule: number)
-            place.strategy(steps: steps).install()
+            place.strategy().install()
             let first = base.run()
             let entered = kernel.reached != 0
-            if number == 0 { steps = max(Int(kernel.steps), 1) }
             result.steps += Int(kernel.steps)
             let second = patched.run()
             result.schedules += 1
@@ -137,7 +135,7 @@ extension PairOfMachines {
         for number in 0..<count {
             // Other schedules than those of the comparison.
             let place = ScheduleSeed(seed: ~seed.seed, trace: seed.trace, schedule: number + 1)
-            place.strategy(steps: 200).install()
+            place.strategy().install()
             if machine.run().essence == essence { return true }
         }
         return false

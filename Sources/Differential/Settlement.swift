@@ -95,7 +95,7 @@ extension PairOfMachines {
             let seed = number == 0
                 ? candidate.seed
                 : ScheduleSeed(seed: ~candidate.seed.seed, trace: candidate.seed.trace, schedule: number)
-            seed.strategy(steps: 200).install()
+            seed.strategy().install()
             let essence = machine.run().essence
             if likeness.matches(essence, candidate.essence) {
                 return Candidate(side: side, essence: essence, seed: seed)

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A campaign: trace after trace on one pair, until the budget is used up.  Its findings are a pure function
+// of its configuration; only how far it comes within a time limit depends on the machine.
+
+import CKernel
+import KernelModel
+import Simulation
+import Traces
+import VariantKit
+
+/// What to run, and how long.
+public struct CampaignConfiguration: Codable, Sendable {
+    public var seed: UInt64 = CampaignConfiguration.defaultSeed
+    /// Traces to run; nil: until the time is up.
+    public var traces: Int?
+    /// Schedules of each trace before it is compared.
+    public var schedules = 64
+    /// Seconds; nil: until the traces are run.
+    public var seconds: Double?
+    /// This part of the traces, of so many parts: how parallel workers share the work.
+    public var part = 0
+    public var parts = 1
+    /// Lay the second machine's memory out in another order.
+    public var permuted = true
+
+    public init() {}
+
+    /// Fixed, so that two people who type the same see the same.
+    public static let defaultSeed: UInt64 = 1
+}
+
+/// How far a campaign has come.
+public struct CampaignProgress: Codable, Sendable {
+    public var traces = 0
+    /// Traces whose set-up did not run.
+    public var skipped = 0
+    public var schedules = 0
+    /// Schedules that entered a changed function.
+    public var reached = 0
+    public var steps = 0
+    public var differences = 0
+    public var seconds = 0.0
+    /// The trace that runs now.
+    public var current = 0
+
+    public init() {}
+}
+
+/// Where traces come from: a generator, or one given trace again and again.
+public enum TraceSource: Sendable {
+    case generator(Generator)
+    case given(Trace)
+
+    func trace(_ seed: UInt64, _ number: Int) -> Trace {
+        switch self {
+        case .generator(let generator): generator.trace(seed: mix(seed ^ mix(UInt64(number))))
+        case .given(let trace): trace
+        }
+    }
+}
+
+/// Runs traces on a pair and collects findings, each distinct one once.
+public final class Campaign {
+    public let configuration: CampaignConfiguration
+    public private(set) var progress = CampaignProgress()
+    /// In the order of their discovery.
+    public private(set) var findings: [Finding] = []
+    /// Called now and then with the progress, and for each new finding; false ends the campaign.
+    public var observer: (Campaign, Finding?) -> Bool = { _, _ in true }
+
+    private let pair: PairOfMachines
+    private let source: TraceSource
+    private let vocabulary: Vocabulary
+    private let claims: [Claim]
+    private let budget: SettlementBudget
+    private var dismissed: [String: Int] = [:]
+
+    public init(
+        _ pair: PairOfMachines, _ source: TraceSource, _ vocabulary: Vocabulary, claims: [Claim],
+        configuration: CampaignConfiguration, budget: SettlementBudget = SettlementBudget()
+    ) {
+        self.pair = pair
+        self.source = source
+        self.vocabulary = vocabulary
+        self.claims = claims
+        self.configuration = configuration
+        self.budget = budget
+    }
+
+    /// Runs until the budget is used up or the observer ends it.
+    public func run() {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var number = configuration.part
+        while true {
+            progress.seconds = seconds(clock.now - start)
+            if let limit = configuration.traces, number >= limit { return }
+            if let limit = configuration.seconds, progress.seconds >= limit { return }
+            guard observer(self, nil) else { return }
+            progress.current = number
+            runTrace(number)
+            number += configuration.parts
+        }
+    }
+
+    private func runTrace(_ number: Int) {
+        let trace = source.trace(configuration.seed, number)
+        guard let compiled = try? CompiledTrace(trace, vocabulary), pair.load(compiled) else {
+            progress.skipped += 1
+            return
+        }
+        let seed = ScheduleSeed(seed: configuration.seed, trace: number, schedule: 0)
+        let comparison = pair.compare(seed, schedules: configuration.schedules)
+        progress.traces += 1
+        progress.schedules += comparison.schedules
+        progress.reached += comparison.reached
+        progress.steps += comparison.steps
+        if comparison.differsInEvents { noteCounts(.events, seed, trace) }
+        if comparison.differsInCost { noteCounts(.cost, seed, trace) }
+        noteBrokenOnBoth(comparison.brokenOnBoth, seed, trace)
+        for candidate in comparison.candidates.prefix(Campaign.candidatesPerTrace) {
+            examine(candidate, trace, compiled)
+        }
+    }
+
+    /// One trace's candidates are mostly one difference in many dresses.
+    private static let candidatesPerTrace = 3
+    /// How often a subject may turn out to be reachable on both sides before it is taken to be so.
+    private static let dismissals = 6
+
+    // MARK: Candidates
+
+    private func examine(_ candidate: Candidate, _ trace: Trace, _ compiled: CompiledTrace) {
+        guard pair.load(compiled) else { return }
+        let picture = Picture(pair, candidate.seed)
+        guard picture.essence(candidate.side) == candidate.essence else { return }
+        let likeness = Likeness(candidate, other: picture.essence(candidate.side.other))
+        let (level, subject) = picture.subject(candidate, likeness)
+        let direction: Finding.Direction = candidate.side == .patched ? .new : .lost
+        let key = ([level, direction.rawValue] + subject).joined(separator: " ")
+        if let known = findings.firstIndex(where: { $0.key == key }) {
+            findings[known].traces += 1
+            return
+        }
+        guard dismissed[key, default: 0] < Campaign.dismissals else { return }
+        guard let settled = pair.settle(candidate, likeness, trace: trace, vocabulary: vocabulary, budget: budget)
+        else {
+            dismissed[key, default: 0] += 1
+            return
+        }
+        guard pair.load(settled.compiled) else { return }
+        let final = Picture(pair, settled.candidate.seed)
+        add(final.finding(level, direction, subject, settled))
+    }
+
+    // MARK: Other findings
+
+    /// The level `events` or `cost`, on a schedule without preemption.
+    private func noteCounts(_ level: Level, _ seed: ScheduleSeed, _ trace: Trace) {
+        let picture = Picture(pair, seed)
+        for event in eventKinds(level) {
+            let (before, after) = picture.counts(event)
+            if before == after { continue }
+            let direction: Finding.Direction = after > before ? .new : .lost
+            let name = String(cString: event_kind_name(UInt32(event))!)
+            let claim = claims.first { $0.covers(level, name, direction) }
+            let finding = Finding(
+                level: level.rawValue, direction: direction, subject: [name],
+                verdict: claim == nil ? .divergent : .expected, traces: 1, seed: seed, firstDivergence: nil, broken: [],
+                difference: ["- \(name): \(before)", "+ \(name): \(after)"], trace: trace.description,
+                effort: "one schedule without preemption, the same on both sides", claim: claim?.sentence)
+            if let known = findings.firstIndex(where: { $0.key == finding.key }) {
+                findings[known].traces += 1
+            } else {
+                add(finding)
+            }
+        }
+    }
+
+    private func eventKinds(_ level: Level) -> Range<Int> {
+        let firstOfCost = Int(EVENT_lock.rawValue)
+        return level == .events ? 0..<firstOfCost : firstOfCost..<Int(NR_EVENT_KINDS.rawValue)
+    }
+
+    private func noteBrokenOnBoth(_ mask: UInt32, _ seed: ScheduleSeed, _ trace: Trace) {
+        guard mask != 0 else { return }
+        for invariant in invariants where mask & 1 << invariant.kind != 0 {
+            let finding = Finding(
+                level: "invariants", direction: .both, subject: [invariant.name], verdict: .preExisting, traces: 1,
+                seed: seed, firstDivergence: nil, broken: [], difference: [], trace: trace.description,
+                effort: "both sides break it", claim: nil)
+            if let known = findings.firstIndex(where: { $0.key == finding.key }) {
+                findings[known].traces += 1
+            } else {
+                add(finding)
+            }
+        }
+    }
+
+    private func add(_ finding: Finding) {
+        findings.append(finding)
+        progress.differences += 1
+        _ = observer(self, finding)
+    }
+}
+
+extension Claim {
+    func covers(_ level: Level, _ subject: String, _ direction: Finding.Direction) -> Bool {
+        self.level == level && self.subject == subject
+            && (self.direction == .either || self.direction.rawValue == direction.rawValue)
+    }
+}
+
+private func seconds(_ duration: Duration) -> Double {
+    Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+}

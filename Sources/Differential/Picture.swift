@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Both sides of a pair under one schedule, told in full: what a finding shows.
+
+import CKernel
+import KernelModel
+import Simulation
+import Traces
+import VariantKit
+
+struct Picture {
+    let base: RunDetail
+    let patched: RunDetail
+    private let firstDivergence: String?
+
+    /// Runs the loaded trace under the schedule on both sides.
+    init(_ pair: PairOfMachines, _ seed: ScheduleSeed) {
+        let log = StepLog()
+        seed.strategy().install()
+        base = log.record { RunDetail(running: pair.base) }
+        let steps = log.steps()
+        seed.strategy().install()
+        patched = log.record { RunDetail(running: pair.patched) }
+        firstDivergence = Picture.divergence(steps, log.steps(), pair.base)
+    }
+
+    subscript(side: Side) -> RunDetail { side == .base ? base : patched }
+
+    func essence(_ side: Side) -> Outcome.Essence { self[side].outcome.essence }
+
+    /// How often each side saw an event.
+    func counts(_ event: Int) -> (before: Int, after: Int) {
+        let name = String(cString: event_kind_name(UInt32(event))!)
+        func count(_ detail: RunDetail) -> Int {
+            let events = detail.tree.children.first { $0.name == "events" }
+            return events?.children.first { $0.name == name }.flatMap { $0.value.flatMap(Int.init) } ?? 0
+        }
+        return (count(base), count(patched))
+    }
+
+    /// The level at which the sides differ, and what differs there.
+    func subject(_ candidate: Candidate, _ likeness: Likeness) -> (level: String, subject: [String]) {
+        if likeness.violations != 0 {
+            return ("invariants", invariants.filter { likeness.violations & 1 << $0.kind != 0 }.map(\.name))
+        }
+        if let end = likeness.end { return ("invariants", [endName(end)]) }
+        let fields = StateDifference(base.tree, patched.tree).fields.filter { !$0.hasPrefix("events.") }
+        let results = fields.filter { $0.hasPrefix("results") }
+        return results.isEmpty ? ("state", fields) : ("abi", results)
+    }
+
+    func finding(
+        _ level: String, _ direction: Finding.Direction, _ subject: [String], _ settled: Settlement
+    ) -> Finding {
+        var trace = settled.trace
+        trace.schedule = self[settled.candidate.side].schedule
+        return Finding(
+            level: level, direction: direction, subject: subject, verdict: settled.verdict, traces: 1,
+            seed: settled.candidate.seed, firstDivergence: firstDivergence,
+            broken: self[settled.candidate.side].broken,
+            difference: StateDifference(base.tree, patched.tree).lines, trace: trace.description,
+            effort: settled.effort, claim: nil)
+    }
+
+    /// The first step that is not the same on both sides.
+    private static func divergence(_ base: [Step], _ patched: [Step], _ machine: Machine) -> String? {
+        let count = min(base.count, patched.count)
+        guard let first = (0..<count).first(where: { base[$0] != patched[$0] }) ?? (base.count == patched.count ? nil : count)
+        else { return nil }
+        guard first < patched.count else { return base[first].described + " (only before)" }
+        guard first < base.count else { return patched[first].described + " (only after)" }
+        return "\(base[first].described) before, \(patched[first].described) after"
+    }
+}
+
+/// One yield point passed.
+struct Step: Equatable {
+    var task: Int
+    var op: Int
+    var place: String
+
+    var described: String { "t\(task) op \(op) \(place)" }
+}
+
+/// Keeps the steps of a run.
+private struct StepLog {
+    init() {
+        if scheduler.log == nil { scheduler.log = .allocate(capacity: Int(MAX_LOG_ENTRIES)) }
+    }
+
+    func record(_ run: () -> RunDetail) -> RunDetail {
+        scheduler.nr_log = 0
+        scheduler.logging = 1
+        defer { scheduler.logging = 0 }
+        return run()
+    }
+
+    func steps() -> [Step] {
+        (0..<Int(scheduler.nr_log)).map { scheduler.log![$0] }.filter { $0.kind == UInt8(LOG_STEP.rawValue) }.map {
+            Step(task: Int($0.task), op: Int($0.op), place: yieldPointName(Int($0.yield_point)))
+        }
+    }
+}
+
+/// How a run ended, in a word.
+func endName(_ end: UInt8) -> String {
+    switch run_end(UInt32(end)) {
+    case RUN_COMPLETE: "complete"
+    case RUN_DEADLOCK: "deadlock"
+    case RUN_STEP_LIMIT: "step-limit"
+    case RUN_LIVELOCK: "livelock"
+    case RUN_BUG: "bug"
+    default: "unfinished"
+    }
+}
