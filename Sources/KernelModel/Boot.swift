@@ -130,10 +130,11 @@ private func createFiles(_ shape: MachineShape) {
         mapping.huge = file.huge
         spin_lock_init(mapping.i_pages_lock, LOCK_i_pages)
         init_rwsem(mapping.i_rwsem, LOCK_i_rwsem)
+        init_rwsem(mapping.i_mmap_sem, LOCK_i_mmap_sem)
         init_rwsem(mapping.i_mmap_rwsem, LOCK_i_mmap_rwsem)
         INIT_LIST_HEAD(mapping.i_mmap)
         // Each page on the disk has contents of its own.
-        for index in 0..<Int(MAX_FILE_PAGES) { mapping.disk(index).pointee = UInt64(0xd000 + number * 0x100 + index) }
+        for index in 0..<file.size { mapping.disk(index).pointee = UInt64(0xd000 + number * 0x100 + index) }
     }
 }
 

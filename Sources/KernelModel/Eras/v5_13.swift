@@ -25,6 +25,14 @@ extension Era {
             install_msync(ops)
             install_fork(ops)
             install_page_alloc(ops)
+            install_filemap(ops)
+            install_ext4(ops)
+            install_shmem(ops)
+            install_truncate(ops)
+            install_page_writeback(ops)
+            install_swapfile(ops)
+            install_swap_state(ops)
+            install_page_io(ops)
             install_swap(ops)
             install_swap_batches(ops)
             install_vmscan(ops)
@@ -45,6 +53,8 @@ extension Era {
         },
         operations: [
             .mlock, .mlock2, .munlock, .mlockall, .munlockall,
+            .file_read, .file_write, .truncate, .fallocate_punch, .shm_lock, .shm_unlock, .fsync,
+            .writeback, .drop_caches,
             .kswapd, .lru_add_drain, .lru_add_drain_all, .move_pages, .compact, .change_prot_numa,
         ])
 }

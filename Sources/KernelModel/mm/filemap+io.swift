@@ -36,7 +36,7 @@ private func generic_file_read(_ mapping: address_space, _ index: UInt) -> Int {
         yield_point("contents")
         let token = page.contents
         ops.put_page(page)
-        return Int(token)
+        return Int(truncatingIfNeeded: token & UInt64(Int.max))
     }
 }
 

@@ -20,18 +20,6 @@ func install_filemap(_ ops: kernel_ops) {
     install_filemap_io(ops)
 }
 
-/// Sets up the page cache of file `number`.
-/// Linux v5.13, fs/inode.c, inode_init_always(), address_space_init_once().
-public func address_space_init_once(_ mapping: address_space, number: UInt8, kind: mapping_kind) {
-    mapping.number = number
-    mapping.kind = UInt8(kind.rawValue)
-    spin_lock_init(mapping.i_pages_lock, LOCK_i_pages)
-    init_rwsem(mapping.i_rwsem, LOCK_i_rwsem)
-    init_rwsem(mapping.i_mmap_sem, LOCK_i_mmap_sem)
-    init_rwsem(mapping.i_mmap_rwsem, LOCK_i_mmap_rwsem)
-    INIT_LIST_HEAD(mapping.i_mmap)
-}
-
 func entry_of(_ page: page) -> UInt {
     UInt(bitPattern: address(page))
 }

@@ -338,7 +338,7 @@ func shmem_file_read(_ mapping: address_space, _ index: UInt) -> Int {
     yield_point("contents")
     let token = page.contents
     ops.put_page(page)
-    return Int(token)
+    return Int(truncatingIfNeeded: token & UInt64(Int.max))
 }
 
 /// Linux v5.13, mm/filemap.c, generic_perform_write(); mm/shmem.c, shmem_write_begin(), shmem_write_end().

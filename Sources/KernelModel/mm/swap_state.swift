@@ -113,6 +113,11 @@ private func free_pages_and_swap_cache(_ pages: UnsafeMutablePointer<page?>?, _ 
 
 /// Linux v5.13, mm/swap_state.c, lookup_swap_cache(): with a reference, unlocked.
 private func lookup_swap_cache(_ entry: swp_entry_t) -> page? {
+    find_get_swap_page(entry)
+}
+
+/// find_get_page() on the address_space of the swap area.
+private func find_get_swap_page(_ entry: swp_entry_t) -> page? {
     let si = kernel.swap_info
     return entry_to_page(mapping_get_entry(si.slot(Int(swp_offset(entry))), si.cache_lock))
 }
@@ -130,7 +135,7 @@ private func swapin_readahead(_ entry: swp_entry_t) -> page? {
 private func __read_swap_cache_async(_ entry: swp_entry_t, _ new_page_allocated: inout Bool) -> page? {
     while true {
         let changes = kernel.swap_info.changes
-        if let page = ops.lookup_swap_cache(entry) { return page }
+        if let page = find_get_swap_page(entry) { return page }
         // The entry may be gone since the caller saw it.
         if __swp_swapcount(entry) == 0 { return nil }
         guard let page = ops.alloc_pages(GFP_HIGHUSER_MOVABLE, 0) else { return nil }

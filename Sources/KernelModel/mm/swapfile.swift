@@ -20,15 +20,6 @@ func install_swapfile(_ ops: kernel_ops) {
     ops.page_swapcount = page_swapcount
 }
 
-/// Sets up the swap area: slot 0 is its header.
-/// Linux v5.13, mm/swapfile.c, the system call swapon.
-public func swap_area_init(slots: Int) {
-    let si = kernel.swap_info
-    spin_lock_init(si.lock, LOCK_swap_info)
-    spin_lock_init(si.cache_lock, LOCK_swap_cache)
-    si.max = UInt8(slots)
-}
-
 private func set_swap_map(_ offset: Int, _ value: UInt8) {
     let si = kernel.swap_info
     si.users(offset).pointee = value
