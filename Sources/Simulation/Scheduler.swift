@@ -70,6 +70,7 @@ func sleep(_ kind: wait_kind, _ object: UnsafeMutableRawPointer?, _ value: UInt 
 
 /// Another task must run, or nothing can.
 private func leaveForced(_ task: task_struct) {
+    if kernel.interleaving == 0 { endRun(RUN_DEADLOCK) }
     let next = decide(task, forced: true)
     if next == task.number { endRun(nothingCanRun()) }
     switchTask(from: task, to: next, forced: true)
@@ -200,6 +201,7 @@ private let taskEntry: @convention(c) (transfer_t) -> Void = { transfer in
 }
 
 private func finishTask(_ task: task_struct) -> Never {
+    if kernel.interleaving == 0 { endRun(RUN_COMPLETE) }
     let next = decide(task, forced: true)
     if next == task.number { endRun(nothingCanRun()) }
     switchTask(from: task, to: next, forced: true)
