@@ -54,10 +54,11 @@ private func zap_huge_pmd(
 
 /// Gives a huge pmd new access rights: 0 if there is none, 1 if nothing has to be flushed, HPAGE_PMD_NR
 /// otherwise.
-/// Linux v5.13, mm/huge_memory.c, change_huge_pmd().  Left out: prot_numa, uffd-wp.
+/// Linux v5.13, mm/huge_memory.c, change_huge_pmd().  Left out: uffd-wp.
 private func change_huge_pmd(
-    _ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ prot: UInt
+    _ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ prot: UInt, _ cp_flags: UInt
 ) -> Int32 {
+    let prot_numa = cp_flags & MM_CP_PROT_NUMA != 0
     guard let ptl = __pmd_trans_huge_lock(pmd, vma) else { return 0 }
     if is_swap_pmd(pmd.pointee) {
         let entry = pmd_to_swp_entry(pmd.pointee)
@@ -69,10 +70,18 @@ private func change_huge_pmd(
         spin_unlock(ptl)
         return 1
     }
+    if prot_numa && pmd_protnone(pmd.pointee) {
+        spin_unlock(ptl)
+        return 1
+    }
+    let preserve_write = prot_numa && pmd_write(pmd.pointee)
     // Never none in between: MADV_DONTNEED would pass over the huge page.
-    let entry = pmd_modify(pmdp_invalidate(vma, address, pmd), prot)
+    var entry = pmd_modify(pmdp_invalidate(vma, address, pmd), prot)
+    if preserve_write { entry = pmd_mkwrite(entry) }
     set_pmd_at(vma.vm_mm, address, pmd, entry)
-    BUG_ON(vma_is_anonymous(vma) && pmd_write(entry), "vma_is_anonymous(vma) && pmd_write(entry)")
+    BUG_ON(
+        vma_is_anonymous(vma) && !preserve_write && pmd_write(entry),
+        "vma_is_anonymous(vma) && !preserve_write && pmd_write(entry)")
     spin_unlock(ptl)
     return Int32(hpage_pmd_nr)
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // mm/mprotect.c of Linux v5.13: mprotect(2), and the change of what page tables allow.
 //
-// Left out: prot_numa and userfaultfd's write protection as purposes of change_protection(), device-private
-// entries, protection keys, PROT_GROWSDOWN and PROT_GROWSUP, READ_IMPLIES_EXEC, soft-dirty, overcommit.
+// Left out: userfaultfd's write protection as a purpose of change_protection(), device-private entries, protection keys, PROT_GROWSDOWN and PROT_GROWSUP, READ_IMPLIES_EXEC, soft-dirty, overcommit.
 
 import CKernel
 import Simulation
@@ -31,8 +30,15 @@ private func change_pte_range(
         noteCost(EVENT_pte_visit, UInt(mm.number), 1)
         let oldpte = pte.pointee
         if pte_present(oldpte) {
+            if cp_flags & MM_CP_PROT_NUMA != 0 && !mayHintAtNode(vma, oldpte) {
+                pte += 1
+                address += PAGE_SIZE
+                continue
+            }
             // No accessed or dirty bit may be lost: the entry is none for a moment (ptep_modify_prot_start()).
             var ptent = pte_modify(ptep_get_and_clear(mm, address, pte), newprot)
+            // A hint takes no right away (pte_mk_savedwrite()).
+            if cp_flags & MM_CP_PROT_NUMA != 0 && pte_write(oldpte) { ptent = pte_mkwrite(ptent) }
             // A page known to be dirty needs no fault to become so.
             if cp_flags & MM_CP_DIRTY_ACCT != 0 && pte_dirty(ptent) { ptent = pte_mkwrite(ptent) }
             set_pte_at(mm, address, pte, ptent)
@@ -50,6 +56,18 @@ private func change_pte_range(
     }
     pte_unmap_unlock(pte - 1, ptl)
     return pages
+}
+
+/// The conditions of change_pte_range() for making a pte fault as a hint for NUMA balancing.  Left out: pages
+/// of the node on which the only thread runs, whose faults change nothing.
+private func mayHintAtNode(_ vma: vm_area_struct, _ oldpte: pte_t) -> Bool {
+    if pte_protnone(oldpte) { return false }
+    let page = pte_page(oldpte)
+    yield_point("page_mapcount", "change_pte_range")
+    // Pages shared for copy-on-write, and dirty ones that migration may not be able to move.
+    if is_cow_mapping(vma.vm_flags) && page_mapcount(page) != 1 { return false }
+    if page_is_file_lru(page) && PageDirty(page) { return false }
+    return true
 }
 
 /// Linux v5.13, mm/mprotect.c, change_pmd_range(), with change_pud_range() and the levels above it folded
@@ -90,7 +108,7 @@ private func change_pmd(
         if next - address != PMD_SIZE() {
             ops.__split_huge_pmd(vma, pmd, address, false, nil)
         } else {
-            let nr_ptes = Int(ops.change_huge_pmd(vma, pmd, address, newprot))
+            let nr_ptes = Int(ops.change_huge_pmd(vma, pmd, address, newprot, cp_flags))
             if nr_ptes != 0 { return nr_ptes == hpage_pmd_nr ? UInt(nr_ptes) : 0 }
         }
         // It has been split.

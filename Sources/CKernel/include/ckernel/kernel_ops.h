@@ -158,8 +158,9 @@
 	   (struct mmu_gather * tlb, struct vm_area_struct *vma, pmd_t *pmd, unsigned long address),                \
 	   (tlb, vma, pmd, address))                                                                                \
 	OP(int, change_huge_pmd,                                                                                    \
-	   (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address, unsigned long prot),                    \
-	   (vma, pmd, address, prot))                                                                               \
+	   (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address, unsigned long prot,                     \
+	    unsigned long cp_flags),                                                                                \
+	   (vma, pmd, address, prot, cp_flags))                                                                               \
 	OP(bool, move_huge_pmd,                                                                                     \
 	   (struct vm_area_struct * vma, unsigned long old_address, unsigned long new_address, pmd_t *old_pmd,      \
 	    pmd_t *new_pmd),                                                                                        \

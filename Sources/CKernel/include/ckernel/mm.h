@@ -109,6 +109,7 @@
 #define MM_CP_PROT_NUMA 0x2UL  /* the same: for NUMA hint faults */
 
 /* How a page was lost or gained, for migrate_pages(). */
+#define NUMA_NO_NODE (-1)
 #define MIGRATE_ASYNC 0
 #define MIGRATE_SYNC_LIGHT 1
 #define MIGRATE_SYNC 2
