@@ -73,7 +73,7 @@ private let runTaskOp: @convention(c) (task_struct, UInt32) -> Bool = { task, op
         waitForProcess(Int(step.pointee.process))
         // A process that has exited takes its threads with it.
         guard let mm = kernel.mm_slot(Int(step.pointee.process)).pointee, mm.live else { return false }
-        task.mm = mm
+        enterKernel(mm)
     }
     perform(step, task, number: Int(op))
     return true
@@ -86,7 +86,7 @@ private let runSetupOp: @convention(c) (task_struct, UInt32) -> Bool = { task, o
     task.mm = nil
     if step.pointee.process != UInt8(NO_PROCESS) {
         guard let mm = kernel.mm_slot(Int(step.pointee.process)).pointee, mm.live else { return true }
-        task.mm = mm
+        enterKernel(mm)
     }
     perform(step, task, number: Int(op))
     return true
@@ -101,6 +101,7 @@ private func perform(_ step: UnsafePointer<compiled_op>, _ task: task_struct, nu
         logOp(start: true)
         let result = step.pointee.body(arguments)
         task.result(number).pointee = result
+        if step.pointee.process != UInt8(NO_PROCESS) { returnToUser() }
         checkNothingHeldAtReturn()
         logOp(start: false, value: result)
     }

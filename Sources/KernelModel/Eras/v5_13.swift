@@ -52,6 +52,7 @@ extension Era {
             install_huge_memory_change(ops)
         },
         operations: [
+            .mmap, .munmap, .mprotect, .mremap, .madvise, .msync, .fork, .exit,
             .mlock, .mlock2, .munlock, .mlockall, .munlockall,
             .file_read, .file_write, .truncate, .fallocate_punch, .shm_lock, .shm_unlock, .fsync,
             .writeback, .drop_caches,

@@ -10,6 +10,7 @@
 #define ENOENT 2
 #define EINTR 4
 #define EIO 5
+#define EBADF 9
 #define EAGAIN 11
 #define ENOMEM 12
 #define EACCES 13
