@@ -32,11 +32,13 @@ let package = Package(
         .target(
             name: "CommandLineTool",
             dependencies: [
-                "KernelModel", "VariantKit", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "KernelModel", "Processes", "Traces", "VariantKit",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
-        .executableTarget(name: "mmdiff", dependencies: ["CommandLineTool"]),
+        .executableTarget(name: "mmdiff", dependencies: ["CommandLineTool", "MunlockSplit", "VariantKit"]),
         .executableTarget(
             name: "TestWorker", dependencies: ["KernelModel", "Processes", "Simulation"], path: "Tests/TestWorker"),
+        .testTarget(name: "CommandLineTests", dependencies: ["mmdiff"]),
         .testTarget(name: "KernelModelTests", dependencies: ["CKernel", "Simulation", "KernelModel"]),
         .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestWorker"]),
         .testTarget(name: "TracesTests", dependencies: ["Traces", "KernelModel", "Simulation"]),

@@ -63,7 +63,8 @@ extension BrokenInvariant {
         let lockKinds = [
             VIOLATION_held_at_return, VIOLATION_self_deadlock, VIOLATION_sleeping_in_atomic, VIOLATION_bad_unlock,
         ]
-        lock = lockKinds.contains { $0.rawValue == UInt32(violation.kind) }
+        lock =
+            lockKinds.contains { $0.rawValue == UInt32(violation.kind) }
             ? String(cString: lock_class_name(UInt32(violation.object))) : nil
     }
 }

@@ -92,7 +92,8 @@ extension PairOfMachines {
     private func sample(_ candidate: Candidate, _ likeness: Likeness, on side: Side, count: Int) -> Candidate? {
         let machine = self[side]
         for number in 0..<count {
-            let seed = number == 0
+            let seed =
+                number == 0
                 ? candidate.seed
                 : ScheduleSeed(seed: ~candidate.seed.seed, trace: candidate.seed.trace, schedule: number)
             seed.strategy().install()

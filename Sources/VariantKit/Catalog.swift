@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // All variants by name, and what `base..patched` on a command line means.
 
+import KernelModel
+
 /// The families and eras that this executable knows.
 public struct Catalog {
     public var families: [Family]
     /// Each era as a variant that replaces nothing; its name is the era's.
     public var eras: [Variant]
 
-    public init(families: [Family], eras: [Variant]) {
+    public init(families: [Family], eras: [Era] = Era.all) {
         self.families = families
-        self.eras = eras
+        self.eras = eras.map {
+            Variant(
+                name: $0.name, era: $0.name, summary: "Linux \($0.name) as it was.", changedFunctions: [],
+                install: { _ in })
+        }
     }
 
     public func family(_ name: String) throws -> Family {
@@ -57,11 +63,15 @@ public struct Catalog {
     }
 
     private func isSide(_ text: String, _ family: Family?) -> Bool {
-        isSourceFile(text) || (try? find(text, family)) != nil
+        (try? side(text, family)) != nil
     }
 
     private func side(_ text: String, _ family: Family?) throws -> NamedPair.Side {
-        isSourceFile(text) ? .source(text) : .variant(try find(text, family).qualifiedName)
+        do {
+            return .variant(try find(text, family).qualifiedName)
+        } catch NameError.unknown where text.hasSuffix(".c") {
+            return .source(text)
+        }
     }
 
     /// The two variants of a pair, in the process that is to run them.  A user's file stands on the other
@@ -121,10 +131,6 @@ public struct CompiledPair: Codable, Sendable {
 
     public var base: Side
     public var patched: Side
-}
-
-private func isSourceFile(_ text: String) -> Bool {
-    text.hasSuffix(".c")
 }
 
 /// A name on the command line that stands for nothing.

@@ -23,6 +23,18 @@ public struct Compiler {
         return nil
     }
 
+    /// Compiles and links a small variant.
+    ///
+    /// - Throws: an error that says what does not work.
+    public func check() throws {
+        let folder = try TemporaryFolder()
+        try writeKernelHeaders(to: folder)
+        try folder.write("#include <mmdiff.h>\nvoid put_page(struct page *page) { (void)page; }\n", to: "variant.c")
+        let object = folder.path + "/variant.o"
+        _ = try compile(folder.path + "/variant.c", to: object, headers: folder.path)
+        try link(object, to: folder.path + "/variant.so", folder: folder, "variant.c")
+    }
+
     /// As the kernel is compiled where that bears on meaning, and with an error for every call or
     /// assignment whose types do not fit.
     private static let options = [

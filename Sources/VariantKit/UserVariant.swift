@@ -101,7 +101,7 @@ func prototype(of operation: String) -> String? {
         .replacing("*_Nullable ", with: "*").replacing(" * ", with: " *")
 }
 
-private func writeKernelHeaders(to folder: TemporaryFolder) throws {
+func writeKernelHeaders(to folder: TemporaryFolder) throws {
     try folder.makeFolder("ckernel")
     var number: UInt32 = 0
     while true {

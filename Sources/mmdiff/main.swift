@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import CommandLineTool
+// The one place that knows all families: a new one is a line here.
 
-MMDiff.main()
+import CommandLineTool
+import MunlockSplit
+import VariantKit
+
+MMDiff.main(
+    Catalog(families: [
+        munlockSplit
+    ]))

@@ -8,10 +8,12 @@ import Testing
         families: [
             Family(
                 name: "munlock-split", title: "",
-                variants: [variant("try_to_munlock"), variant("page_mlock.posted"), variant("old")], pairs: []),
+                variants: [
+                    variant("try_to_munlock"), variant("page_mlock.posted"), variant("written_in.c"), variant("old"),
+                ],
+                pairs: []),
             Family(name: "retract", title: "", variants: [variant("old", "v6.5"), variant("new", "v6.5")], pairs: []),
-        ],
-        eras: [variant("v5.13")])
+        ])
 
     private static func variant(_ name: String, _ era: String = "v5.13") -> Variant {
         Variant(name: name, era: era, summary: "", changedFunctions: [], install: { _ in })
@@ -33,6 +35,11 @@ import Testing
         #expect(try catalog.pair("\(path)..\(path)") == NamedPair(base: .source(path), patched: .source(path)))
     }
 
+    @Test func namesOfVariantsComeBeforeFiles() throws {
+        #expect(try catalog.pair("v5.13..written_in.c").patched == .variant("munlock-split/written_in.c"))
+        #expect(try catalog.pair("v5.13.../written_in.c").patched == .source("./written_in.c"))
+    }
+
     @Test func familyDecidesBetweenEqualNames() throws {
         #expect(throws: NameError.ambiguous("old", ["munlock-split/old", "retract/old"])) { try catalog.variant("old") }
         #expect(try catalog.variant("retract/old").era == "v6.5")
@@ -43,7 +50,7 @@ import Testing
         #expect(
             message { try catalog.pair("try_to_munlock..page_mlock.postd") }
                 == "no variant page_mlock.postd; did you mean page_mlock.posted? "
-                + "Known: try_to_munlock, page_mlock.posted, old, old, new, v5.13")
+                + "Known: try_to_munlock, page_mlock.posted, written_in.c, old, old, new, v5.13")
         #expect(message { try catalog.family("x") } == "no family x. Known: munlock-split, retract")
     }
 

@@ -96,7 +96,8 @@ private func filemap_read_page(_ mapping: address_space, _ page: page) -> page? 
 private func generic_file_write(_ mapping: address_space, _ index: UInt, _ token: UInt64) -> Int {
     if index >= UInt(MAX_FILE_PAGES) { return -Int(EFBIG) }
     down_write(mapping.i_rwsem)
-    let ret = shmem_mapping(mapping)
+    let ret =
+        shmem_mapping(mapping)
         ? shmem_perform_write(mapping, index, token) : generic_perform_write(mapping, index, token)
     up_write(mapping.i_rwsem)
     return ret

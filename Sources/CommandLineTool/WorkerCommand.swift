@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// mmdiff worker: the process that does one job for another mmdiff.  The parent never simulates.
+
+import ArgumentParser
+import Processes
+
+/// A job of a worker process.
+enum WorkerJob: Codable {
+    /// Sends the text back: for `mmdiff doctor`.
+    case echo(String)
+}
+
+struct WorkerCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker", abstract: "Do a job for another mmdiff.", shouldDisplay: false)
+
+    func run() throws {
+        Worker.main { (worker: Worker, job: WorkerJob) in
+            switch job {
+            case .echo(let text): try worker.send(text)
+            }
+        }
+    }
+}
