@@ -45,15 +45,25 @@ public struct Pair: Sendable {
     }
 }
 
+/// What can be told apart in an outcome, from what user space sees to how it was done.
+public enum Level: String, Codable, CaseIterable, Comparable, Sendable {
+    /// Return values, data read, signals.
+    case abi
+    /// Flags, LRU lists, counters, references, page tables, swap, secondary MMUs.
+    case state
+    /// Notifier calls, TLB flushes, drains.
+    case events
+    /// Locks taken, ptes and vmas visited.
+    case cost
+
+    public static func < (a: Level, b: Level) -> Bool {
+        allCases.firstIndex(of: a)! < allCases.firstIndex(of: b)!
+    }
+}
+
 /// One thing that a patch changes on purpose.  A difference that a claim covers is expected; a claim that
 /// covers more than one field would hide real defects, so there is no way to say that.
 public struct Claim: Codable, Equatable, Sendable {
-    /// Which level of an outcome: what user space sees, the state left behind, what happened on the way
-    /// (notifier calls, TLB flushes, drains), or what it cost (locks taken, ptes and vmas visited).
-    public enum Level: String, Codable, Sendable {
-        case abi, state, events, cost
-    }
-
     public enum Direction: String, Codable, Sendable {
         /// Possible, or more, only after the patch.
         case new
