@@ -60,6 +60,7 @@ private func change_huge_pmd(
 ) -> Int32 {
     let prot_numa = cp_flags & MM_CP_PROT_NUMA != 0
     guard let ptl = __pmd_trans_huge_lock(pmd, vma) else { return 0 }
+    let preserve_write = prot_numa && pmd_write(pmd.pointee)
     if is_swap_pmd(pmd.pointee) {
         let entry = pmd_to_swp_entry(pmd.pointee)
         BUG_ON(!is_pmd_migration_entry(pmd.pointee), "!is_pmd_migration_entry(*pmd)")
@@ -74,7 +75,6 @@ private func change_huge_pmd(
         spin_unlock(ptl)
         return 1
     }
-    let preserve_write = prot_numa && pmd_write(pmd.pointee)
     // Never none in between: MADV_DONTNEED would pass over the huge page.
     var entry = pmd_modify(pmdp_invalidate(vma, address, pmd), prot)
     if preserve_write { entry = pmd_mkwrite(entry) }

@@ -160,7 +160,7 @@
 	OP(int, change_huge_pmd,                                                                                    \
 	   (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address, unsigned long prot,                     \
 	    unsigned long cp_flags),                                                                                \
-	   (vma, pmd, address, prot, cp_flags))                                                                               \
+	   (vma, pmd, address, prot, cp_flags))                                                                     \
 	OP(bool, move_huge_pmd,                                                                                     \
 	   (struct vm_area_struct * vma, unsigned long old_address, unsigned long new_address, pmd_t *old_pmd,      \
 	    pmd_t *new_pmd),                                                                                        \
