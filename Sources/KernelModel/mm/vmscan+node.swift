@@ -206,8 +206,13 @@ private func shrink_lruvec(_ lruvec: pglist_data, _ priority: Int32) -> UInt {
     while lru.rawValue < LRU_UNEVICTABLE.rawValue {
         let active = lru == LRU_ACTIVE_ANON || lru == LRU_ACTIVE_FILE
         yield_point("lru_size")
-        let nr_to_scan = min(lruvec_lru_size(lruvec, lru) >> Int(priority), SWAP_CLUSTER_MAX)
-        if nr_to_scan > 0 {
+        var nr = lruvec_lru_size(lruvec, lru) >> Int(priority)
+        // A list that is empty because its pages are still in a batch is scanned, too: on a machine with
+        // millions of pages there is always something on a list, and a scan begins with a drain.
+        if priority == 0 { nr = max(nr, SWAP_CLUSTER_MAX) }
+        while nr > 0 {
+            let nr_to_scan = min(nr, SWAP_CLUSTER_MAX)
+            nr -= nr_to_scan
             if !active {
                 nr_reclaimed += shrink_inactive_list(nr_to_scan, lruvec, lru)
             } else if inactive_is_low(lruvec, lru_list(lru.rawValue - 1)) {
