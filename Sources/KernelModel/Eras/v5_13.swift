@@ -46,6 +46,7 @@ extension Era {
             install_tlb(ops)
             install_huge_memory(ops)
             install_huge_memory_fault(ops)
+            install_huge_memory_numa(ops)
             install_huge_memory_deferred(ops)
             install_huge_memory_split_page(ops)
             install_huge_memory_split_pmd(ops)

@@ -11,7 +11,6 @@ import Simulation
 func install_huge_memory_fault(_ ops: kernel_ops) {
     ops.do_huge_pmd_anonymous_page = do_huge_pmd_anonymous_page
     ops.do_huge_pmd_wp_page = do_huge_pmd_wp_page
-    ops.do_huge_pmd_numa_page = do_huge_pmd_numa_page
     ops.huge_pmd_set_accessed = huge_pmd_set_accessed
     ops.do_set_pmd = do_set_pmd
 }
@@ -151,41 +150,6 @@ private func do_huge_pmd_wp_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fa
     spin_unlock(ptl)
     ops.__split_huge_pmd(vma, pmd, vmf.pointee.address, false, nil)
     return VM_FAULT_FALLBACK
-}
-
-/// A NUMA hinting fault: the access comes back.
-/// Linux v5.13, mm/huge_memory.c, do_huge_pmd_numa_page(), where mpol_misplaced() finds each page well placed,
-/// since no task has a preferred node.
-private func do_huge_pmd_numa_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
-    let vma = vmf.pointee.vma
-    let pmd = vmf.pointee.pmd
-    let haddr = vmf.pointee.address & PMD_MASK()
-    let orig_pmd = vmf.pointee.orig_pmd
-    let ptl = pmd_lock(vma.vm_mm, pmd)
-    vmf.pointee.ptl = ptl
-    if !pmd_same(pmd.pointee, orig_pmd) {
-        spin_unlock(ptl)
-        return 0
-    }
-    let page = pmd_page(orig_pmd)
-    if !trylock_page(page) {
-        // Perhaps a migration.
-        yield_point("page_count")
-        let grabbed = get_page_unless_zero(page)
-        spin_unlock(ptl)
-        if grabbed {
-            // put_and_wait_on_page_locked(): a reference kept would make the migration fail.
-            ops.put_page(page)
-            wait_on_page_locked(page)
-        }
-        return 0
-    }
-    var entry = pmd_mkyoung(pmd_modify(orig_pmd, vm_page_prot(vma)))
-    if pmd_write(orig_pmd) { entry = pmd_mkwrite(entry) }
-    set_pmd_at(vma.vm_mm, haddr, pmd, entry)
-    unlock_page(page)
-    spin_unlock(ptl)
-    return 0
 }
 
 /// Maps a huge page of a file by its pmd, if the vma and the pmd allow it.

@@ -97,7 +97,7 @@ private func migrate_balanced_pgdat(_ pgdat: pglist_data, _ nr_pages: Int32) -> 
 }
 
 /// Linux v5.13, mm/migrate.c, numamigrate_isolate_page().
-private func numamigrate_isolate_page(_ pgdat: pglist_data, _ page: page) -> Bool {
+func numamigrate_isolate_page(_ pgdat: pglist_data, _ page: page) -> Bool {
     VM_BUG_ON_PAGE(PageTail(page), "compound_order(page) && !PageTransHuge(page)")
     if !migrate_balanced_pgdat(pgdat, compound_nr(page)) { return false }
     if ops.isolate_lru_page(page) != 0 { return false }

@@ -104,16 +104,21 @@ private func migrate_page_states(_ newpage: page, _ page: page) {
     if PageReclaim(page) { SetPageReclaim(newpage) }
 }
 
-/// Linux v5.13, mm/migrate.c, migrate_page(): what every kind of mapping in the model does.
-private func migrate_page(_ mapping: address_space?, _ newpage: page, _ page: page) -> Int32 {
-    BUG_ON(PageWriteback(page), "PageWriteback(page)")
-    let rc = ops.migrate_page_move_mapping(mapping, newpage, page, 0)
-    if rc != 0 { return rc }
+/// Linux v5.13, mm/migrate.c, migrate_page_copy().
+func migrate_page_copy(_ newpage: page, _ page: page) {
     for index in 0..<Int(thp_nr_pages(page)) {
         yield_point("contents")
         page_add(newpage, index).contents = page_add(page, index).contents
     }
     migrate_page_states(newpage, page)
+}
+
+/// Linux v5.13, mm/migrate.c, migrate_page(): what every kind of mapping in the model does.
+private func migrate_page(_ mapping: address_space?, _ newpage: page, _ page: page) -> Int32 {
+    BUG_ON(PageWriteback(page), "PageWriteback(page)")
+    let rc = ops.migrate_page_move_mapping(mapping, newpage, page, 0)
+    if rc != 0 { return rc }
+    migrate_page_copy(newpage, page)
     return 0
 }
 

@@ -203,6 +203,10 @@
 	OP(long, do_move_pages, (unsigned long start, unsigned long len, int nid, int flags),                       \
 	   (start, len, nid, flags))                                                                                \
 	OP(long, compact_zone, (int nid, int order), (nid, order))                                                                    \
+	OP(int, migrate_misplaced_transhuge_page,                                                                   \
+	   (struct mm_struct * mm, struct vm_area_struct *vma, pmd_t *pmd, pmd_t entry, unsigned long address,      \
+	    struct page *page, int nid),                                                                            \
+	   (mm, vma, pmd, entry, address, page, nid))                                                               \
 	OP(int, migrate_misplaced_page, (struct page * page, struct vm_area_struct *vma, int nid),                  \
 	   (page, vma, nid))                                                                                        \
 	OP(void, set_pmd_migration_entry, (struct page_vma_mapped_walk * pvmw, struct page *page), (pvmw, page))    \
