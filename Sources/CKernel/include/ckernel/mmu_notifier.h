@@ -39,7 +39,7 @@ struct KERNEL_OBJECT secondary_mmu {
 	spinlock_t lock;
 	struct mm_struct *_Nullable mm;
 	unsigned long invalidate_seq;
-	int invalidate_in_progress;
+	unsigned long invalidate_in_progress;
 	struct secondary_mmu_entry entries[SECONDARY_MMU_ENTRIES];
 };
 

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// mm/memory.c of Linux v5.13: faults on swap entries and their kin.
+//
+// Left out: swap devices that are read without the swap cache (SWP_SYNCHRONOUS_IO), KSM's copies, device
+// private entries, workingset refaults, delay accounting.
+
+import CKernel
+import Simulation
+
+/// Linux v5.13, mm/memory.c, do_swap_page().
+func do_swap_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+    let vma = vmf.pointee.vma
+    let mm = vma.vm_mm
+    let address = vmf.pointee.address
+    let orig_pte = vmf.pointee.orig_pte
+    let entry = pte_to_swp_entry(orig_pte)
+    if non_swap_entry(entry) {
+        guard is_migration_entry(entry) else { return VM_FAULT_SIGBUS }
+        ops.migration_entry_wait(mm, vmf.pointee.pmd, address)
+        return 0
+    }
+
+    var ret: vm_fault_t = 0
+    var found = ops.lookup_swap_cache(entry)
+    if found == nil {
+        found = ops.swapin_readahead(entry)
+        if found != nil {
+            ret = VM_FAULT_MAJOR
+            count_vm_events(Int32(PGMAJFAULT.rawValue), 1)
+        }
+    }
+    guard let page = found else {
+        // Somebody else may have brought it in.
+        let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, address)
+        let same = pte_same(pte.pointee, orig_pte)
+        pte_unmap_unlock(pte, ptl)
+        return same ? VM_FAULT_OOM : 0
+    }
+
+    guard lock_page_or_retry(page, mm, vmf.pointee.flags) else {
+        ops.put_page(page)
+        return ret | VM_FAULT_RETRY
+    }
+    // Until it was locked, the page could leave the swap cache, and come back for another entry.
+    guard PageSwapCache(page) && page.private_ == entry.val else {
+        unlock_page(page)
+        ops.put_page(page)
+        return ret
+    }
+
+    let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, address)
+    (vmf.pointee.pte, vmf.pointee.ptl) = (pte, ptl)
+    guard pte_same(pte.pointee, orig_pte) && PageUptodate(page) else {
+        if pte_same(pte.pointee, orig_pte) { ret = VM_FAULT_SIGBUS }
+        pte_unmap_unlock(pte, ptl)
+        unlock_page(page)
+        ops.put_page(page)
+        return ret
+    }
+
+    mm.rss(Int(MM_ANONPAGES.rawValue)).pointee += 1
+    mm.rss(Int(MM_SWAPENTS.rawValue)).pointee -= 1
+    var new = mk_pte(page, vm_page_prot(vma))
+    var exclusive = false
+    // Counts users while the page is a user of its swap entry and not yet mapped for it.
+    if vmf.pointee.flags & FAULT_FLAG_WRITE != 0 && ops.reuse_swap_page(page) {
+        new = maybe_mkwrite(pte_mkdirty(new), vma)
+        vmf.pointee.flags &= ~FAULT_FLAG_WRITE
+        ret |= VM_FAULT_WRITE
+        exclusive = true
+    }
+    set_pte_at(mm, address, pte, new)
+    vmf.pointee.orig_pte = new
+    ops.do_page_add_anon_rmap(page, vma, address, false, exclusive)
+
+    ops.swap_free(entry)
+    yield_point("PageMlocked")
+    if vm_swap_full() || vma.vm_flags & VM_LOCKED != 0 || PageMlocked(page) { _ = ops.try_to_free_swap(page) }
+    unlock_page(page)
+
+    if vmf.pointee.flags & FAULT_FLAG_WRITE != 0 {
+        ret |= do_wp_page(vmf)
+        return ret & VM_FAULT_ERROR != 0 ? ret & VM_FAULT_ERROR : ret
+    }
+    pte_unmap_unlock(pte, ptl)
+    return ret
+}
+
+/// Locks the page.  False: it was locked, the first try of a fault may give up mmap_lock, and has; it has waited.
+/// Linux v5.13, mm/filemap.c, __lock_page_or_retry().  Left out: fatal signals while waiting.
+func lock_page_or_retry(_ page: page, _ mm: mm_struct, _ flags: UInt32) -> Bool {
+    if trylock_page(page) { return true }
+    if flags & (FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_TRIED) == FAULT_FLAG_ALLOW_RETRY {
+        up_read(mm.mmap_lock)
+        wait_on_page_locked(page)
+        return false
+    }
+    lock_page(page)
+    return true
+}

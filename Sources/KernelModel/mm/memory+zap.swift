@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// mm/memory.c of Linux v5.13: ptes are taken away, from a range of addresses or from a range of a file.
+
+import CKernel
+import Simulation
+
+func install_memory_zap(_ ops: kernel_ops) {
+    ops.unmap_vmas = unmap_vmas
+    ops.zap_page_range = zap_page_range
+    ops.unmap_mapping_pages = unmap_mapping_pages
+    ops.unmap_mapping_page = unmap_mapping_page
+}
+
+/// What unmapping a part of a file is about.
+/// Linux v5.13, include/linux/mm.h, struct zap_details.
+private struct zap_details {
+    /// Only pages of this file, not private copies.
+    let check_mapping: address_space?
+    let first_index, last_index: UInt
+    /// The one page, locked.
+    let single_page: page?
+}
+
+// MARK: - Page tables
+
+/// Linux v5.13, mm/memory.c, zap_pte_range().  Left out: the break at need_resched().
+private func zap_pte_range(
+    _ tlb: UnsafeMutablePointer<mmu_gather>, _ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>,
+    _ start: UInt, _ end: UInt, _ details: zap_details?
+) {
+    let mm = tlb.pointee.mm
+    var address = start
+    while address != end {
+        let (start_pte, ptl) = pte_offset_map_lock(mm, pmd, address)
+        ops.flush_tlb_batched_pending(mm)
+        var force_flush = false
+        var pte = start_pte
+        repeat {
+            noteCost(EVENT_pte_visit, UInt(mm.number) << 32 | address >> UInt(PAGE_SHIFT), 1)
+            let full = zap_pte(tlb, vma, address, pte, details, &force_flush)
+            pte += 1
+            address += PAGE_SIZE
+            if full { break }
+        } while address != end
+        // While the lock is held: a file page must not be cleaned before its last writers are gone.
+        if force_flush { tlb_flush_mmu_tlbonly(tlb) }
+        pte_unmap_unlock(start_pte, ptl)
+        if force_flush { ops.tlb_flush_mmu(tlb) }
+    }
+}
+
+/// One round of the loop of zap_pte_range().  True: the gatherer is full.
+private func zap_pte(
+    _ tlb: UnsafeMutablePointer<mmu_gather>, _ vma: vm_area_struct, _ address: UInt,
+    _ pte: UnsafeMutablePointer<pte_t>, _ details: zap_details?, _ force_flush: UnsafeMutablePointer<Bool>
+) -> Bool {
+    let mm = tlb.pointee.mm
+    let old = pte.pointee
+    if pte_none(old) { return false }
+    guard pte_present(old) else {
+        // With details, v5.13 leaves swap and migration entries, even where copies are to go as well.
+        if details == nil { zap_nonpresent_pte(mm, address, pte) }
+        return false
+    }
+    let page = pte_page(old)
+    if let file = details?.check_mapping, file_of(page) !== file { return false }
+    let ptent = ptep_get_and_clear(mm, address, pte, "zap_pte_range")
+    tlb_remove_tlb_entry(tlb, address)
+    if !PageAnon(page) {
+        if pte_dirty(ptent) {
+            force_flush.pointee = true
+            ops.set_page_dirty(page)
+        }
+        if pte_young(ptent) && vma.vm_flags & VM_SEQ_READ == 0 { ops.mark_page_accessed(page) }
+    }
+    mm.rss(Int(mm_counter(page))).pointee -= 1
+    ops.page_remove_rmap(page, vma, false)
+    if page_mapcount(page) < 0 { reportViolation(VIOLATION_mapcount, address, UInt(mm.number)) }
+    if __tlb_remove_page(tlb, page) {
+        force_flush.pointee = true
+        return true
+    }
+    return false
+}
+
+private func zap_nonpresent_pte(_ mm: mm_struct, _ address: UInt, _ pte: UnsafeMutablePointer<pte_t>) {
+    let entry = pte_to_swp_entry(pte.pointee)
+    if !non_swap_entry(entry) {
+        mm.rss(Int(MM_SWAPENTS.rawValue)).pointee -= 1
+        ops.free_swap_and_cache(entry)
+    } else if is_migration_entry(entry) {
+        mm.rss(Int(mm_counter(migration_entry_to_page(entry)))).pointee -= 1
+    }
+    pte_clear(mm, address, pte, "zap_pte_range")
+}
+
+/// The file of a page's mapping, nil for an anonymous page (page_rmapping()).
+private func file_of(_ page: page) -> address_space? {
+    page_file_mapping(page)
+}
+
+/// Linux v5.13, mm/memory.c, zap_pmd_range().
+private func zap_pmd_range(
+    _ tlb: UnsafeMutablePointer<mmu_gather>, _ vma: vm_area_struct, _ start: UInt, _ end: UInt,
+    _ details: zap_details?
+) {
+    var address = start
+    while address != end {
+        let next = pmd_addr_end(address, end)
+        zap_pmd(tlb, vma, address, next, details)
+        address = next
+    }
+}
+
+/// One round of the loop of zap_pmd_range().
+private func zap_pmd(
+    _ tlb: UnsafeMutablePointer<mmu_gather>, _ vma: vm_area_struct, _ address: UInt, _ next: UInt,
+    _ details: zap_details?
+) {
+    let pmd = pmd_offset(vma.vm_mm, address)
+    let whole = next - address == PMD_SIZE()
+    yield_point("pmd", "zap_pmd_range")
+    if is_swap_pmd(pmd.pointee) || pmd_trans_huge(pmd.pointee) {
+        if !whole {
+            ops.__split_huge_pmd(vma, pmd, address, false, nil)
+        } else if ops.zap_huge_pmd(tlb, vma, pmd, address) != 0 {
+            return
+        }
+    } else if let page = details?.single_page, PageTransCompound(page), whole, pmd_none(pmd.pointee) {
+        // zap_huge_pmd() may have cleared the pmd and not yet uncharged the page: wait for it.
+        spin_unlock(pmd_lock(tlb.pointee.mm, pmd, "zap_pmd_range"), "zap_pmd_range")
+    }
+    // MADV_DONTNEED and faults change a pmd with mmap_lock held for reading only.
+    if pmd_none_or_trans_huge_or_clear_bad(pmd, "zap_pmd_range") { return }
+    zap_pte_range(tlb, vma, pmd, address, next, details)
+}
+
+/// Linux v5.13, mm/memory.c, unmap_page_range().
+private func unmap_page_range(
+    _ tlb: UnsafeMutablePointer<mmu_gather>, _ vma: vm_area_struct, _ start: UInt, _ end: UInt,
+    _ details: zap_details?
+) {
+    BUG_ON(start >= end, "addr >= end")
+    zap_pmd_range(tlb, vma, start, end, details)
+}
+
+// MARK: - Ranges of addresses
+
+/// Linux v5.13, mm/memory.c, unmap_single_vma().
+private func unmap_single_vma(
+    _ tlb: UnsafeMutablePointer<mmu_gather>, _ vma: vm_area_struct, _ start_addr: UInt, _ end_addr: UInt,
+    _ details: zap_details?
+) {
+    let start = max(vma.vm_start, start_addr)
+    let end = min(vma.vm_end, end_addr)
+    if start < end { unmap_page_range(tlb, vma, start, end, details) }
+}
+
+/// Linux v5.13, mm/memory.c, unmap_vmas().
+private func unmap_vmas(
+    _ tlb: UnsafeMutablePointer<mmu_gather>, _ vma: vm_area_struct, _ start_addr: UInt, _ end_addr: UInt
+) {
+    var range = mmu_notifier_range(
+        vma: vma, mm: vma.vm_mm, start: start_addr, end: end_addr, event: MMU_NOTIFY_UNMAP.rawValue)
+    ops.mmu_notifier_invalidate_range_start(&range)
+    unmap_each_vma(tlb, vma, start_addr, end_addr)
+    ops.mmu_notifier_invalidate_range_end(&range)
+}
+
+private func unmap_each_vma(
+    _ tlb: UnsafeMutablePointer<mmu_gather>, _ first: vm_area_struct, _ start: UInt, _ end: UInt
+) {
+    var rest: vm_area_struct? = first
+    while let vma = rest, vma.vm_start < end {
+        unmap_single_vma(tlb, vma, start, end, nil)
+        rest = vma.vm_next
+    }
+}
+
+/// Linux v5.13, mm/memory.c, zap_page_range().
+private func zap_page_range(_ vma: vm_area_struct, _ start: UInt, _ size: UInt) {
+    let mm = vma.vm_mm
+    ops.lru_add_drain()
+    var range = mmu_notifier_range(
+        vma: vma, mm: mm, start: start, end: start + size, event: MMU_NOTIFY_CLEAR.rawValue)
+    var tlb = mmu_gather_of(mm)
+    ops.tlb_gather_mmu(&tlb, mm, false)
+    ops.mmu_notifier_invalidate_range_start(&range)
+    unmap_each_vma(&tlb, vma, start, start + size)
+    ops.mmu_notifier_invalidate_range_end(&range)
+    ops.tlb_finish_mmu(&tlb)
+}
+
+/// Linux v5.13, mm/memory.c, zap_page_range_single().
+private func zap_page_range_single(_ vma: vm_area_struct, _ start: UInt, _ size: UInt, _ details: zap_details?) {
+    let mm = vma.vm_mm
+    ops.lru_add_drain()
+    var range = mmu_notifier_range(
+        vma: vma, mm: mm, start: start, end: start + size, event: MMU_NOTIFY_CLEAR.rawValue)
+    var tlb = mmu_gather_of(mm)
+    ops.tlb_gather_mmu(&tlb, mm, false)
+    ops.mmu_notifier_invalidate_range_start(&range)
+    unmap_single_vma(&tlb, vma, start, start + size, details)
+    ops.mmu_notifier_invalidate_range_end(&range)
+    ops.tlb_finish_mmu(&tlb)
+}
+
+// MARK: - Ranges of a file
+
+/// Linux v5.13, mm/memory.c, unmap_mapping_range_tree().
+private func unmap_mapping_range_tree(_ mapping: address_space, _ details: zap_details) {
+    var node = mapping.i_mmap.next
+    while node !== mapping.i_mmap {
+        let vma = vma_of_shared(node)
+        node = node.next
+        let (vba, vea) = (vma.vm_pgoff, vma.vm_pgoff + vma_pages(vma) - 1)
+        guard details.first_index <= vea && vba <= details.last_index else { continue }
+        noteCost(EVENT_vma_visit, UInt(mapping.number), 1)
+        let zba = max(details.first_index, vba)
+        let zea = min(details.last_index, vea)
+        let start = (zba - vba) << UInt(PAGE_SHIFT) + vma.vm_start
+        zap_page_range_single(vma, start, (zea - zba + 1) << UInt(PAGE_SHIFT), details)
+    }
+}
+
+private func unmap_mapping(_ mapping: address_space, _ details: zap_details, _ function: StaticString) {
+    down_write(mapping.i_mmap_rwsem, function)
+    unmap_mapping_range_tree(mapping, details)
+    up_write(mapping.i_mmap_rwsem, function)
+}
+
+/// Unmaps `nr` pages of a file from `start` on (0: all), with `even_cows` private copies as well.
+/// Linux v5.13, mm/memory.c, unmap_mapping_pages(): i_mmap_rwsem is taken for writing until v5.18.
+private func unmap_mapping_pages(_ mapping: address_space, _ start: UInt, _ nr: UInt, _ even_cows: Bool) {
+    let last = start &+ nr &- 1
+    let details = zap_details(
+        check_mapping: even_cows ? nil : mapping, first_index: start, last_index: last < start ? UInt.max : last,
+        single_page: nil)
+    unmap_mapping(mapping, details, "unmap_mapping_pages")
+}
+
+/// Unmaps a locked page cache page from everywhere.  Linux v5.13, mm/memory.c, unmap_mapping_page().
+private func unmap_mapping_page(_ page: page) {
+    VM_BUG_ON_PAGE(!PageLocked(page), "!PageLocked(page)")
+    VM_BUG_ON_PAGE(PageTail(page), "PageTail(page)")
+    guard let mapping = page_file_mapping(page) else { return }
+    let details = zap_details(
+        check_mapping: mapping, first_index: page.index, last_index: page.index + UInt(thp_nr_pages(page)) - 1,
+        single_page: page)
+    unmap_mapping(mapping, details, "unmap_mapping_page")
+}
