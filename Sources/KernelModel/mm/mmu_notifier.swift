@@ -76,22 +76,6 @@ func ptep_clear_flush_notify(_ vma: vm_area_struct, _ address: UInt, _ ptep: Uns
     return pte
 }
 
-func ptep_clear_flush_young_notify(
-    _ vma: vm_area_struct, _ address: UInt, _ ptep: UnsafeMutablePointer<pte_t>
-) -> Bool {
-    let young = ops.ptep_clear_flush_young(vma, address, ptep)
-    let young_elsewhere = ops.mmu_notifier_clear_flush_young(vma.vm_mm, address, address + PAGE_SIZE)
-    return young || young_elsewhere
-}
-
-func pmdp_clear_flush_young_notify(
-    _ vma: vm_area_struct, _ address: UInt, _ pmdp: UnsafeMutablePointer<pmd_t>
-) -> Bool {
-    let young = pmdp_test_and_clear_young(vma, address, pmdp)
-    let young_elsewhere = ops.mmu_notifier_clear_flush_young(vma.vm_mm, address, address + PMD_SIZE())
-    return young || young_elsewhere
-}
-
 func set_pte_at_notify(
     _ mm: mm_struct, _ address: UInt, _ ptep: UnsafeMutablePointer<pte_t>, _ pte: pte_t,
     _ function: StaticString = #function
