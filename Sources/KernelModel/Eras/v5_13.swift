@@ -42,6 +42,9 @@ extension Era {
             install_migrate_entries(ops)
             install_migrate_callers(ops)
             install_compaction(ops)
+            install_memory(ops)
+            install_gup(ops)
+            install_mmu_notifier(ops)
             install_mmu_gather(ops)
             install_tlb(ops)
             install_huge_memory(ops)
@@ -54,6 +57,7 @@ extension Era {
         },
         operations: [
             .mmap, .munmap, .mprotect, .mremap, .madvise, .msync, .fork, .exit,
+            .read, .write, .pin, .unpin, .register_device, .device_read, .device_write,
             .mlock, .mlock2, .munlock, .mlockall, .munlockall,
             .file_read, .file_write, .truncate, .fallocate_punch, .shm_lock, .shm_unlock, .fsync,
             .writeback, .drop_caches,

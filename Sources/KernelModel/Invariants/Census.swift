@@ -146,7 +146,7 @@ struct Census {
         for number in 0..<Int(MAX_PINS) {
             guard let page = kernel.pin(number).pointee.page else { continue }
             let head = compound_head(page)
-            of(head).pointee.references += GUP_PIN_COUNTING_BIAS
+            of(head).pointee.references += PageCompound(head) ? 1 : GUP_PIN_COUNTING_BIAS
         }
         for number in 0..<Int(MAX_MMS) {
             guard let device = kernel.secondary_mmu_slot(number).pointee else { continue }

@@ -54,6 +54,17 @@ func userDataLoaded(_ mm: mm_struct, _ address: UInt, _ token: UInt64) {
     }
 }
 
+/// A device has written to a page that it reached through a pin, and that held `old` until now.  Whoever still has
+/// that page sees it, whoever got another one does not: neither is judged until the next store.
+func userDataOverwritten(_ old: UInt64) {
+    for number in 0..<Int(MAX_MMS) {
+        let data = kernel.data_of(number)
+        for page in 0..<Int(MAX_USER_PAGES) where user_data_expected(data, page).pointee == old {
+            data.pointee.known &= ~(1 << UInt64(page))
+        }
+    }
+}
+
 private func reportStaleAccess(_ mm: mm_struct, _ address: UInt) {
     reportViolation(VIOLATION_stale_translation, address, UInt(mm.number))
 }

@@ -132,6 +132,7 @@ enum kmem_cache_kind {
 /* A page held by a pin: GUP, and later device I/O through it. */
 struct pin {
 	struct page *_Nullable page;
+	unsigned long address;
 	u8 longterm, write, mm, owner;
 };
 
