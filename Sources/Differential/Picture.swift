@@ -64,7 +64,9 @@ struct Picture {
     /// The first step that is not the same on both sides.
     private static func divergence(_ base: [Step], _ patched: [Step], _ machine: Machine) -> String? {
         let count = min(base.count, patched.count)
-        guard let first = (0..<count).first(where: { base[$0] != patched[$0] }) ?? (base.count == patched.count ? nil : count)
+        guard
+            let first = (0..<count).first(where: { base[$0] != patched[$0] })
+                ?? (base.count == patched.count ? nil : count)
         else { return nil }
         guard first < patched.count else { return base[first].described + " (only before)" }
         guard first < base.count else { return patched[first].described + " (only after)" }

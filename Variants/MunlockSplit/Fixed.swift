@@ -49,5 +49,5 @@ private func page_mlock_unless_anon_thp(_ page: page) {
 func installFixed(_ ops: kernel_ops) {
     ops.page_mlock_one = page_mlock_one
     ops.page_mlock = page_mlock_unless_anon_thp
-    ops.munlock_isolated_page = munlock_isolated_page
+    ops.__munlock_isolated_page = __munlock_isolated_page
 }

@@ -37,5 +37,5 @@ private func page_mlock_one(
 func installMerged(_ ops: kernel_ops) {
     ops.page_mlock_one = page_mlock_one
     ops.page_mlock = page_mlock
-    ops.munlock_isolated_page = munlock_isolated_page
+    ops.__munlock_isolated_page = __munlock_isolated_page
 }

@@ -20,10 +20,10 @@ func page_mlock(_ page: page) {
 }
 
 /// mm/mlock.c, __munlock_isolated_page(), with page_mlock() for try_to_munlock().
-func munlock_isolated_page(_ page: page) {
-    yield_point("mapcount", "__munlock_isolated_page")
+func __munlock_isolated_page(_ page: page) {
+    yield_point("mapcount")
     if page_mapcount(page) > 1 { ops.page_mlock(page) }
-    yield_point("PageMlocked", "__munlock_isolated_page")
+    yield_point("PageMlocked")
     if !PageMlocked(page) {
         count_vm_events(Int32(UNEVICTABLE_PGMUNLOCKED.rawValue), Int(thp_nr_pages(page)))
     }

@@ -10,7 +10,7 @@ import Simulation
 func install_mlock(_ ops: kernel_ops) {
     ops.clear_page_mlock = clear_page_mlock
     ops.mlock_vma_page = mlock_vma_page
-    ops.munlock_isolated_page = __munlock_isolated_page
+    ops.__munlock_isolated_page = __munlock_isolated_page
     ops.munlock_vma_page = munlock_vma_page
     ops.munlock_vma_pages_range = munlock_vma_pages_range
 }
@@ -83,7 +83,7 @@ private func munlock_vma_page(_ page: page) -> UInt32 {
     let nr_pages = Int(thp_nr_pages(page))
     account_mlocked(-nr_pages)
     if ops.isolate_lru_page(page) == 0 {
-        ops.munlock_isolated_page(page)
+        ops.__munlock_isolated_page(page)
     } else {
         __munlock_isolation_failed(page)
     }
@@ -160,7 +160,7 @@ private func __munlock_pagevec(_ pvec: pagevec) {
         lock_page(page)
         if !__putback_lru_fast_prepare(page, pvec_putback, &pgrescued) {
             get_page(page)
-            ops.munlock_isolated_page(page)
+            ops.__munlock_isolated_page(page)
             unlock_page(page)
             ops.put_page(page)
         }

@@ -64,5 +64,5 @@ void install_page_mlock_posted(struct kernel_ops *ops)
 {
 	ops->page_mlock_one = page_mlock_one;
 	ops->page_mlock = page_mlock;
-	ops->munlock_isolated_page = __munlock_isolated_page;
+	ops->__munlock_isolated_page = __munlock_isolated_page;
 }

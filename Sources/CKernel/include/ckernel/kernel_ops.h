@@ -66,7 +66,7 @@
 	OP(void, clear_page_mlock, (struct page * page), (page))                                                    \
 	OP(void, mlock_vma_page, (struct page * page), (page))                                                      \
 	OP(unsigned int, munlock_vma_page, (struct page * page), (page))                                            \
-	OP(void, munlock_isolated_page, (struct page * page), (page))                                               \
+	OP(void, __munlock_isolated_page, (struct page * page), (page))                                             \
 	OP(void, munlock_vma_pages_range, (struct vm_area_struct * vma, unsigned long start, unsigned long end),    \
 	   (vma, start, end))                                                                                       \
 	OP(long, do_mlock, (unsigned long start, unsigned long len, unsigned long flags), (start, len, flags))      \
