@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // mm/memory.c of Linux v5.13: faults on mappings of files: read, copy-on-write and shared write.
 //
-// vm_ops of the model: disk files have filemap_fault(), filemap_map_pages() and filemap_page_mkwrite()
-// (generic_file_vm_ops), shmem files have shmem_fault() and filemap_map_pages() (shmem_vm_ops).
+// vm_ops of the model: disk files have ext4_filemap_fault(), filemap_map_pages() and ext4_page_mkwrite()
+// (ext4_file_vm_ops), shmem files have shmem_fault() and filemap_map_pages() (shmem_vm_ops).
 // Left out: balance_dirty_pages_ratelimited() (throttles, holds nothing), file times.
 
 import CKernel
@@ -48,7 +48,7 @@ private func __do_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
         vmf.pointee.prealloc_pte = pte_alloc_one(vma.vm_mm)
         if vmf.pointee.prealloc_pte == nil { return VM_FAULT_OOM }
     }
-    let ret = vma_is_shmem(vma) ? ops.shmem_fault(vmf) : ops.filemap_fault(vmf)
+    let ret = vma_is_shmem(vma) ? ops.shmem_fault(vmf) : ops.ext4_filemap_fault(vmf)
     if ret & (VM_FAULT_NOT_DONE | VM_FAULT_DONE_COW) != 0 { return ret }
     let page = vmf.pointee.page!
     if ret & VM_FAULT_LOCKED == 0 {
@@ -140,7 +140,7 @@ func do_page_mkwrite(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let page = vmf.pointee.page!
     let old_flags = vmf.pointee.flags
     vmf.pointee.flags = FAULT_FLAG_WRITE | FAULT_FLAG_MKWRITE
-    let ret = ops.filemap_page_mkwrite(vmf)
+    let ret = ops.ext4_page_mkwrite(vmf)
     vmf.pointee.flags = old_flags
     if ret & (VM_FAULT_ERROR | VM_FAULT_NOPAGE) != 0 { return ret }
     if ret & VM_FAULT_LOCKED == 0 {

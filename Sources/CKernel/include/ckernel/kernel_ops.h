@@ -242,7 +242,6 @@
 	OP(void, __delete_from_page_cache, (struct page * page), (page))                                            \
 	OP(vm_fault_t, filemap_fault, (struct vm_fault * vmf), (vmf))                                               \
 	OP(vm_fault_t, filemap_map_pages, (struct vm_fault * vmf, pgoff_t start, pgoff_t end), (vmf, start, end))   \
-	OP(vm_fault_t, filemap_page_mkwrite, (struct vm_fault * vmf), (vmf))                                        \
 	OP(vm_fault_t, shmem_fault, (struct vm_fault * vmf), (vmf))                                                 \
 	OP(int, shmem_writepage, (struct page * page), (page))                                                      \
 	OP(long, do_truncate, (struct address_space * mapping, pgoff_t size), (mapping, size))                      \
