@@ -208,7 +208,7 @@ private func munlock_vma_pages_range(_ vma: vm_area_struct, _ first: UInt, _ end
     var start = first
     while start < end {
         var page_mask: UInt = 0
-        if let page = ops.follow_page(vma, start, UInt32(FOLL_GET | FOLL_DUMP)) {
+        if let page = ops.follow_page(vma, start, UInt32(FOLL_GET | FOLL_DUMP)), !IS_ERR(page) {
             if PageTail(page) {
                 VM_BUG_ON_PAGE(PageMlocked(page), "PageMlocked(page)")
                 ops.put_page(page)
