@@ -42,6 +42,6 @@ let package = Package(
         .testTarget(name: "KernelModelTests", dependencies: ["CKernel", "Simulation", "KernelModel"]),
         .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestWorker"]),
         .testTarget(name: "TracesTests", dependencies: ["Traces", "KernelModel", "Simulation"]),
-        .testTarget(name: "VariantKitTests", dependencies: ["CKernel", "Simulation", "VariantKit"]),
+        .testTarget(name: "VariantKitTests", dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit"]),
     ]
 )

@@ -143,7 +143,8 @@ extension KernelModelTests {
             TestMachine.run(oneFile) {
                 let file = kernel.file(0)
                 for (page, offset) in [(8, 4), (12, 0), (16, 4), (20, 2)] as [(UInt, UInt)] {
-                    _ = ops.vm_mmap_pgoff(file, page * PAGE_SIZE, 2 * PAGE_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, offset)
+                    _ = ops.vm_mmap_pgoff(
+                        file, page * PAGE_SIZE, 2 * PAGE_SIZE, PROT_READ, MAP_SHARED | MAP_FIXED, offset)
                 }
                 var found: [UInt] = []
                 var next = vma_interval_tree_first(file, 1, 4)

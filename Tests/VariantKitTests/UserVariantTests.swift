@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import CKernel
 import Foundation
+import KernelModel
 import Simulation
 import Testing
 
@@ -84,6 +85,36 @@ import Testing
                 "page_move_anon_rmap:pte_dirty(pte) && !PageLRU(page)", "page_move_anon_rmap:PageLRU",
             ])
         #expect(!PageMlocked(machine.page))
+    }
+
+    @Test func tasksInterruptEachOtherInsideC() throws {
+        let variant = try compile(
+            """
+            int page_mkclean(struct page *page)
+            {
+                int index = READ_ONCE(page->index);
+
+                WRITE_ONCE(page->index, index + 1);
+                return 0;
+            }
+            """)
+        let enter = try variant.library.load()
+        let arena = try #require(Arena(slot: 2))
+        let tasks = [TaskShape(process: nil, cpu: 0), TaskShape(process: nil, cpu: 1)]
+        arena.boot(MachineShape(), tasks: tasks, operations: makeOperationsTable(enter))
+        arena.keepAsTemplate()
+        scheduler.run_op = { _, op in
+            guard op == 0 else { return false }
+            _ = kernel.ops.page_mkclean(kernel.mem_map)
+            return true
+        }
+        func index(under strategy: strategy_kind) -> UInt {
+            scheduler.strategy = UInt8(strategy.rawValue)
+            #expect(runInterleaved(arena) == RUN_COMPLETE)
+            return kernel.mem_map.index
+        }
+        #expect(index(under: STRATEGY_SEQUENTIAL) == 2)
+        #expect(index(under: STRATEGY_ROUND_ROBIN) == 1, "one task's update is lost")
     }
 
     @Test func userVariantIsAnotherVariantWithItsFunctionsInstead() throws {
