@@ -39,18 +39,91 @@ enum TestMachine {
             TestMachine.program!()
             return true
         }
-        let end = runAlone(arena, task: kernel.task(0))
+        let end = Simulation.runAlone(arena, task: kernel.task(0))
         program = nil
-        let place = yieldPointName(Int(kernel.task(0).yield_point))
-        #expect(end == RUN_COMPLETE, "stopped at \(place)", sourceLocation: sourceLocation)
         if end == RUN_COMPLETE { checkInvariantsAtRest() }
+        _ = report(end, "", sourceLocation)
+    }
+
+    /// What one task of a race does, and for which process.
+    struct Racer {
+        let process: Int
+        let body: () -> Void
+
+        init(_ process: Int, _ body: @escaping () -> Void) {
+            self.process = process
+            self.body = body
+        }
+    }
+
+    /// Runs `setup` as process 0 on a fresh machine, then `racers` against each other under a schedule for each
+    /// seed, and holds the machine against the invariants after each run.  Ends with the first that breaks one.
+    static func race(
+        _ shape: MachineShape = MachineShape(), seeds: Range<UInt64> = 1..<200,
+        sourceLocation: SourceLocation = #_sourceLocation, setup: @escaping () -> Void, _ racers: Racer...
+    ) {
+        let tasks = racers.indices.map { TaskShape(process: racers[$0].process, cpu: $0 % shape.cpus) }
+        arena.boot(shape, tasks: tasks, operations: operations)
+        let own = kernel.task(tasks.count)
+        guard runAlone(own, setup) == RUN_COMPLETE else {
+            Issue.record("the set-up did not end", sourceLocation: sourceLocation)
+            return
+        }
+        arena.keepAsTemplate()
+        for seed in seeds {
+            Strategy.random(seed: seed, switchChance: 0.2).install()
+            TestMachine.racers = racers
+            scheduler.run_op = { task, op in
+                guard op == 0 else { return false }
+                let racer = TestMachine.racers[Int(task.number)]
+                task.mm = kernel.mm_slot(racer.process).pointee
+                racer.body()
+                checkNothingHeldAtReturn()
+                return true
+            }
+            let end = runInterleaved(arena)
+            if end == RUN_COMPLETE, runAlone(own, { ops.lru_add_drain_all() }) == RUN_COMPLETE {
+                checkInvariantsAtRest()
+            }
+            if report(end, "seed \(seed): ", sourceLocation) { return }
+        }
+    }
+
+    /// Runs `body` alone as the machine's own task, on process 0.
+    private static func runAlone(_ task: task_struct, _ body: @escaping () -> Void) -> run_end {
+        program = body
+        scheduler.run_op = { task, op in
+            guard op == 0 else { return false }
+            task.mm = kernel.mm_slot(0).pointee
+            TestMachine.program!()
+            return true
+        }
+        task.op = 0
+        let end = Simulation.runAlone(arena, task: task)
+        program = nil
+        task.state = UInt8(TASK_RUNNABLE.rawValue)
+        task.op = 0
+        return end
+    }
+
+    nonisolated(unsafe) private static var racers: [Racer] = []
+
+    /// Records how the run ended, if that is wrong, and what it broke; true if there was something.
+    private static func report(_ end: run_end, _ prefix: String, _ sourceLocation: SourceLocation) -> Bool {
+        if end != RUN_COMPLETE {
+            let places = (0..<Int(kernel.nr_tasks)).map { yieldPointName(Int(kernel.task($0).yield_point)) }
+            Issue.record(
+                "\(prefix)ended as \(end.rawValue) at \(places.joined(separator: ", "))",
+                sourceLocation: sourceLocation)
+        }
         for number in 0..<Int(kernel.nr_violations) {
             let violation = kernel.broken(number).pointee
             let name = invariants.first { $0.kind == UInt32(violation.kind) }?.name ?? "?"
             let place = yieldPointName(Int(violation.yield_point))
             Issue.record(
-                "\(name) \(violation.object) \(violation.value) at \(place)", sourceLocation: sourceLocation)
+                "\(prefix)\(name) \(violation.object) \(violation.value) at \(place)", sourceLocation: sourceLocation)
         }
+        return end != RUN_COMPLETE || kernel.nr_violations != 0
     }
 
     static func boot(pagevecSize: Int) {
