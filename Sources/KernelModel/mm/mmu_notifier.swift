@@ -28,6 +28,7 @@ private func mmu_notifier_invalidate_range_start(_ range: UnsafeMutablePointer<m
     might_sleep()
     noteRange(EVENT_mmu_notifier_range_start, mm, range.pointee.start, range.pointee.end, range.pointee.event)
     yield_point("notifier_subscriptions")
+    mm.invalidations += 1
     if let mmu = mm.notifier_subscriptions {
         secondary_mmu_invalidate_range_start(mmu, range.pointee.start, range.pointee.end)
     }
@@ -43,8 +44,9 @@ private func mmu_notifier_invalidate_range_end(_ range: UnsafeMutablePointer<mmu
 private func mmu_notifier_invalidate_range_only_end(_ range: UnsafeMutablePointer<mmu_notifier_range>) {
     let mm = range.pointee.mm
     noteRange(EVENT_mmu_notifier_range_end, mm, range.pointee.start, range.pointee.end, range.pointee.event)
-    yield_point("notifier_subscriptions")
     if let mmu = mm.notifier_subscriptions { secondary_mmu_invalidate_range_end(mmu) }
+    yield_point("notifier_subscriptions")
+    mm.invalidations -= 1
 }
 
 /// Linux v5.13, include/linux/mmu_notifier.h, mmu_notifier_invalidate_range().

@@ -15,7 +15,9 @@ private let MAX_DEVICE_FAULTS = 64
 
 // MARK: - Registration
 
-/// Lets a device mirror the mm (mmu_notifier_register()); -EBUSY if one does already.
+/// Lets a device mirror the mm; -EBUSY if one does already.
+/// Linux v5.13, mm/mmu_notifier.c, __mmu_notifier_register(): with mmap_lock and, by mm_take_all_locks(), the locks of
+/// all reverse maps held, no invalidation is under way.  Instead of taking these locks, it waits for that here.
 func secondary_mmu_register(_ mm: mm_struct) -> Int {
     down_write(mm.mmap_lock)
     defer { up_write(mm.mmap_lock) }
@@ -26,7 +28,9 @@ func secondary_mmu_register(_ mm: mm_struct) -> Int {
     spin_lock_init(mmu.lock, LOCK_secondary_mmu)
     mmu.mm = mm
     mmu.invalidate_in_progress = 0
-    yield_point("notifier_subscriptions")
+    while mm.invalidations != 0 {
+        waitForChange(of: mm_invalidations(mm), from: mm.invalidations, "mm_take_all_locks")
+    }
     mm.notifier_subscriptions = mmu
     return 0
 }

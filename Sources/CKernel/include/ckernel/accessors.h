@@ -100,6 +100,7 @@ static inline struct pglist_data *kernel_state_node(struct kernel_state *self, l
 static inline struct pglist_data *kernel_state_node(struct kernel_state *self, long n) { return &self->nodes[n]; }
 static inline struct address_space *kernel_state_file(struct kernel_state *self, long n) SWIFT_NAME("kernel_state.file(self:_:)");
 static inline struct address_space *kernel_state_file(struct kernel_state *self, long n) { return &self->files[n]; }
+static inline unsigned long *mm_invalidations(struct mm_struct *mm) { return &mm->invalidations; }
 static inline unsigned long *invalidations(struct secondary_mmu *mmu) { return &mmu->invalidate_in_progress; }
 static inline u64 *user_data_expected(struct user_data *data, long n) { return &data->expected[n]; }
 /* Sizes, since a reference in Swift is as large as a pointer. */

@@ -133,6 +133,7 @@ struct KERNEL_OBJECT mm_struct {
 	u8 number;
 	u8 cpu_bitmap; /* CPUs whose TLB may hold entries of it */
 	struct secondary_mmu *_Nullable notifier_subscriptions;
+	unsigned long invalidations; /* between invalidate_range_start() and _end(), now */
 	struct list_head mmlist;
 };
 
