@@ -41,7 +41,9 @@ let package = Package(
         .testTarget(name: "CommandLineTests", dependencies: ["mmdiff"]),
         .testTarget(name: "KernelModelTests", dependencies: ["CKernel", "Simulation", "KernelModel"]),
         .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestWorker"]),
-        .testTarget(name: "TracesTests", dependencies: ["Traces", "KernelModel", "Simulation"]),
+        .testTarget(
+            name: "TracesTests", dependencies: ["Traces", "CKernel", "KernelModel", "Simulation"],
+            exclude: ["Broken", "Inputs"]),
         .testTarget(name: "VariantKitTests", dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit"]),
     ]
 )

@@ -16,6 +16,13 @@ public struct Vocabulary: Sendable {
             operations.enumerated().map { ($0.element.name, $0.offset) }, uniquingKeysWith: { first, _ in first })
     }
 
+    public init(_ era: Era) {
+        self.init(era: era.name, operations: era.operations)
+    }
+
+    /// Those of all eras that the model has.
+    public static let all = Era.all.map { Vocabulary($0) }
+
     public subscript(name: String) -> Operation? {
         numbers[name].map { operations[$0] }
     }
@@ -23,10 +30,6 @@ public struct Vocabulary: Sendable {
     /// Where in the era's table the operation is.
     public func number(of operation: Operation) -> Int? {
         numbers[operation.name]
-    }
-
-    func operations(of actor: Actor) -> [Operation] {
-        operations.filter { $0.actor == actor }
     }
 }
 

@@ -173,7 +173,11 @@ extension Parser {
         let found = scanner.found()
         let name = scanner.word()
         guard let operation = vocabulary[name] else {
-            let problem = name.isEmpty ? "found \(found)" : "unknown operation \(quoted(name))"
+            if ["mmdiff", "era", "machine", "file", "setup"].contains(name) {
+                throw scanner.error("'\(name)' comes too late", expected: "a step, 'task' or 'schedule'", column: column)
+            }
+            let isName = name.utf8.first.map { !isDigit($0) } ?? false
+            let problem = isName ? "unknown operation \(quoted(name))" : "found \(found)"
             throw scanner.error(problem, expected: vocabulary.expectation(insteadOf: name), column: column)
         }
         guard operation.actor == performer.actor else {

@@ -34,6 +34,9 @@ struct Scanner {
         return true
     }
 
+    /// Where the cursor stands in the whole text.
+    var position: Int { at }
+    var followsDigit: Bool { at > lineStart && isDigit(bytes[at - 1]) }
     /// From 1, in bytes.
     var column: Int { at - lineStart + 1 }
     var lineLength: Int { lineEnd - lineStart }
@@ -84,8 +87,9 @@ struct Scanner {
     /// What comes next, to be shown: a word, or the one byte that starts something else.
     func found() -> String {
         var ahead = self
+        let sign = ahead.accept("-") ? 1 : 0
         let word = ahead.take(while: { isWordByte($0) || $0 == UInt8(ascii: ".") })
-        if !word.isEmpty { return quoted(word) }
+        if !word.isEmpty { return quoted(bytes[word.startIndex - sign..<word.endIndex]) }
         return next.map { quoted([$0]) } ?? (isAtEndOfFile ? "end of file" : "end of line")
     }
 

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Which call becomes a step of which program.
+
+import KernelModel
+
+/// The steps of each task, as the log has them.
+struct StraceCollector {
+    let log: StraceLog
+    let tasks: StraceTasks
+    let vocabulary: Vocabulary
+    private(set) var translator: StraceTranslator
+    /// Leading mappings of the first thread.
+    private(set) var setup: [RealStep] = []
+    /// By task.
+    private(set) var programs: [[RealStep]]
+    /// Calls beyond what a program may have, by task.
+    private(set) var beyondLimit: [Int]
+    private(set) var droppedTouches = 0
+    private var inSetup = true
+    /// Forks that a task has still to make.
+    private var forksToCome: [Int]
+
+    init(_ log: StraceLog, _ tasks: StraceTasks, _ vocabulary: Vocabulary) {
+        self.log = log
+        self.tasks = tasks
+        self.vocabulary = vocabulary
+        translator = StraceTranslator(log, vocabulary, spaces: tasks.spaces.count)
+        let count = tasks.selection.count
+        programs = Array(repeating: [], count: count)
+        beyondLimit = Array(repeating: 0, count: count)
+        forksToCome = Array(repeating: 0, count: count)
+        for space in tasks.spaces where space.process != nil {
+            if let creator = space.creator { forksToCome[task(of: creator)] += 1 }
+        }
+    }
+
+    private func task(of thread: Int) -> Int {
+        tasks.threads[tasks.selected(thread)].task ?? 0
+    }
+
+    mutating func collect() throws(TraceError) {
+        // Processes that were there when the log began.
+        for (number, space) in tasks.spaces.enumerated() where number > 0 && space.creator == nil {
+            if let process = space.process { fork(process, number, from: 0, knowsParent: false) }
+        }
+        var created = tasks.spaces.indices.filter { tasks.spaces[$0].process != nil && tasks.spaces[$0].creator != nil }
+        for (index, call) in log.calls.enumerated() {
+            if let space = created.first, tasks.spaces[space].creation == index {
+                created.removeFirst()
+                inSetup = false
+                fork(tasks.spaces[space].process!, space, from: tasks.spaces[space].creator!, knowsParent: true)
+                continue
+            }
+            guard let thread = tasks[call.pid], let task = tasks.threads[thread].task else { continue }
+            if isFull(task) {
+                beyondLimit[task] += StraceTranslator.isStep(call, vocabulary) ? 1 : 0
+            } else {
+                add(try translator.steps(for: call, space: tasks.threads[thread].space), to: task)
+            }
+        }
+        dropTouches()
+    }
+
+    private mutating func fork(_ process: Int, _ space: Int, from creator: Int, knowsParent: Bool) {
+        guard let operation = vocabulary[KnownOperation.fork], operation.parameters.count == 1 else { return }
+        let parent = tasks.selected(creator)
+        let parentSpace = tasks.threads[parent].space
+        let steps = translator.fork(from: parentSpace, to: space, knowsParent: knowsParent && parent == creator)
+        let step = RealStep(
+            operation: operation, arguments: [.value(process)], image: translator.spaces[parentSpace].image,
+            kind: .fork,
+            line: tasks.spaces[space].creation.map { log.calls[$0].line })
+        if tasks.spaces[space].creator == nil {
+            setup.append(step)
+        } else {
+            forksToCome[task(of: parent)] -= 1
+            programs[task(of: parent)].append(step)
+        }
+        if let own = tasks.threads.first(where: { $0.space == space && $0.task != nil })?.task {
+            programs[own] += steps
+        }
+    }
+
+    private func withoutTouches(_ steps: [RealStep]) -> Int {
+        steps.count { $0.kind != .touch }
+    }
+
+    /// Room must be left for forks: others wait for them.
+    private func isFull(_ task: Int) -> Bool {
+        withoutTouches(programs[task]) + forksToCome[task] >= MachineShape.maximalOps
+    }
+
+    private mutating func add(_ steps: [RealStep], to task: Int) {
+        guard !steps.isEmpty else { return }
+        let room = MachineShape.maximalOps - withoutTouches(programs[task]) - forksToCome[task]
+        guard withoutTouches(steps) <= room else {
+            beyondLimit[task] += 1
+            return
+        }
+        for step in steps {
+            inSetup = inSetup && (task != 0 || step.kind == .mapping || step.kind == .touch)
+            if inSetup && task == 0 && setup.count < MachineShape.maximalOps {
+                setup.append(step)
+            } else {
+                programs[task].append(step)
+            }
+        }
+    }
+
+    private mutating func dropTouches() {
+        setup = withRoom(setup)
+        for task in programs.indices { programs[task] = withRoom(programs[task]) }
+    }
+
+    private mutating func withRoom(_ steps: [RealStep]) -> [RealStep] {
+        var room = MachineShape.maximalOps - withoutTouches(steps)
+        return steps.filter { step in
+            guard step.kind == .touch else { return true }
+            room -= 1
+            if room < 0 { droppedTouches += 1 }
+            return room >= 0
+        }
+    }
+}
