@@ -48,7 +48,8 @@ public struct MachineShape: Sendable, Equatable {
     public static let ptrsPerPteChoices = [8, Int(MAX_PTRS_PER_PTE)]
     public static let ptrsPerPmdRange = 2...Int(MAX_PTRS_PER_PMD)
     public static let swapSlotRange = 1...Int(MAX_SWAP_SLOTS)
-    public static let pagevecRange = 1...Int(PAGEVEC_SIZE)
+    /// __munlock_pagevec_fill() adds a page to a batch that has one.
+    public static let pagevecRange = 2...Int(PAGEVEC_SIZE)
     public static let fileSizeRange = 1...Int(MAX_FILE_PAGES)
     public static let maximalFiles = Int(MAX_FILES)
     public static let maximalProcesses = Int(MAX_MMS)

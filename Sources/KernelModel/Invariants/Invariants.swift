@@ -131,7 +131,8 @@ private func checkEvictability(_ page: page, _ census: Census, _ mlocked: inout 
         mlocked += Int(thp_nr_pages(page))
         if !census.of(page).pointee.locked { reportViolation(VIOLATION_mlocked_without_vma, 0, 0) }
     }
-    if PageLRU(page) && PageUnevictable(page) && ops.page_evictable(page) {
+    // A page that was truncated while it was pinned stays where it is until it is freed.
+    if PageLRU(page) && PageUnevictable(page) && page.mapping != nil && ops.page_evictable(page) {
         reportViolation(VIOLATION_unevictable_without_reason, 0, 0)
     }
 }

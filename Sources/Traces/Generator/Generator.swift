@@ -94,7 +94,7 @@ extension Draft {
         // Tables of 8 entries never fill the kernel's batches of 15, so there are larger tables and smaller batches.
         machine.ptrsPerPte = random.draw([(8, 80), (16, 20)])
         machine.swapSlots = random.draw([(8, 70), (4, 20), (2, 10)])
-        machine.pagevecSize = random.draw([(15, 60), (4, 10), (2, 15), (1, 15)])
+        machine.pagevecSize = random.draw([(15, 60), (4, 15), (2, 25)])
         for _ in 0..<random.draw([(0, 20), (1, 60), (2, 20)]) { machine.files.append(drawFile(machine)) }
         return machine
     }
