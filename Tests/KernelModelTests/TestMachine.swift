@@ -62,31 +62,63 @@ enum TestMachine {
         _ shape: MachineShape = MachineShape(), seeds: Range<UInt64> = 1..<200,
         sourceLocation: SourceLocation = #_sourceLocation, setup: @escaping () -> Void, _ racers: Racer...
     ) {
-        let tasks = racers.indices.map { TaskShape(process: racers[$0].process, cpu: $0 % shape.cpus) }
-        arena.boot(shape, tasks: tasks, operations: operations)
-        let own = kernel.task(tasks.count)
-        guard runAlone(own, setup) == RUN_COMPLETE else {
-            Issue.record("the set-up did not end", sourceLocation: sourceLocation)
-            return
-        }
-        arena.keepAsTemplate()
+        prepareRace(shape, racers, setup, sourceLocation)
         for seed in seeds {
-            Strategy.random(seed: seed, switchChance: 0.2).install()
-            TestMachine.racers = racers
-            scheduler.run_op = { task, op in
-                guard op == 0 else { return false }
-                let racer = TestMachine.racers[Int(task.number)]
-                task.mm = kernel.mm_slot(racer.process).pointee
-                racer.body()
-                checkNothingHeldAtReturn()
-                return true
-            }
-            let end = runInterleaved(arena)
-            if end == RUN_COMPLETE, runAlone(own, { ops.lru_add_drain_all() }) == RUN_COMPLETE {
-                checkInvariantsAtRest()
-            }
+            let end = runRace(seed, racers, operations)
             if report(end, "seed \(seed): ", sourceLocation) { return }
         }
+    }
+
+    private static func prepareRace(
+        _ shape: MachineShape, _ racers: [Racer], _ setup: @escaping () -> Void, _ sourceLocation: SourceLocation
+    ) {
+        let tasks = racers.indices.map { TaskShape(process: racers[$0].process, cpu: $0 % shape.cpus) }
+        arena.boot(shape, tasks: tasks, operations: operations)
+        if runAlone(kernel.task(tasks.count), setup) != RUN_COMPLETE {
+            Issue.record("the set-up did not end", sourceLocation: sourceLocation)
+        }
+        arena.keepAsTemplate()
+        TestMachine.racers = racers
+    }
+
+    /// One schedule, and what is true at rest after it.
+    private static func runRace(_ seed: UInt64, _ racers: [Racer], _ table: kernel_ops) -> run_end {
+        Strategy.random(seed: seed, switchChance: 0.2).install()
+        scheduler.run_op = { task, op in
+            guard op == 0 else { return false }
+            let racer = TestMachine.racers[Int(task.number)]
+            task.mm = kernel.mm_slot(racer.process).pointee
+            kernel.ops = TestMachine.table!
+            racer.body()
+            checkNothingHeldAtReturn()
+            return true
+        }
+        TestMachine.table = table
+        let end = runInterleaved(arena)
+        let own = kernel.task(racers.count)
+        if end == RUN_COMPLETE, runAlone(own, { ops.lru_add_drain_all() }) == RUN_COMPLETE {
+            checkInvariantsAtRest()
+        }
+        return end
+    }
+
+    nonisolated(unsafe) private static var table: kernel_ops?
+
+    /// The same with some functions of the kernel broken by `change`: one of the schedules must break the invariant
+    /// `kind`.  Shows that the invariant has teeth.
+    static func raceOfMutant(
+        _ change: (kernel_ops) -> Void, breaks kind: violation_kind, _ shape: MachineShape = MachineShape(),
+        seeds: Range<UInt64> = 1..<400, sourceLocation: SourceLocation = #_sourceLocation,
+        setup: @escaping () -> Void, _ racers: Racer...
+    ) {
+        prepareRace(shape, racers, setup, sourceLocation)
+        let mutant = makeOperationsTable(Era.v5_13.install)
+        change(mutant)
+        for seed in seeds {
+            _ = runRace(seed, racers, mutant)
+            if kernel.violations & 1 << kind.rawValue != 0 { return }
+        }
+        Issue.record("the mutant went unnoticed", sourceLocation: sourceLocation)
     }
 
     /// Runs `body` alone as the machine's own task, on process 0.
