@@ -271,6 +271,11 @@ private func do_mmap(
     var vm_flags = calc_vm_prot_bits(prot) | mm.def_flags | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
     if flags & MAP_LOCKED != 0 { vm_flags |= VM_LOCKED }
     switch flags & (MAP_SHARED | MAP_PRIVATE) {
+    case MAP_SHARED | MAP_PRIVATE:
+        // MAP_SHARED_VALIDATE: no flag of later kernels may be among the rest.
+        if file == nil { return errorAddress(EINVAL) }
+        if flags & MAP_FIXED_NOREPLACE != 0 { return errorAddress(EOPNOTSUPP) }
+        vm_flags |= VM_SHARED | VM_MAYSHARE
     case MAP_SHARED:
         // Shared anonymous memory would be a new shmem file: a trace names one of the machine's instead.
         if file == nil { return errorAddress(ENFILE) }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // mm/mprotect.c of Linux v5.13: mprotect(2), and the change of what page tables allow.
 //
-// Left out: userfaultfd's write protection as a purpose of change_protection(), device-private entries, protection keys, PROT_GROWSDOWN and PROT_GROWSUP, READ_IMPLIES_EXEC, soft-dirty, overcommit.
+// Left out: userfaultfd's write protection as a purpose of change_protection(), device-private entries,
+// protection keys, PROT_GROWSDOWN and PROT_GROWSUP, READ_IMPLIES_EXEC, soft-dirty, overcommit.
 
 import CKernel
 import Simulation

@@ -25,6 +25,7 @@
 #define ENOSPC 28
 #define ENODATA 61
 #define EOVERFLOW 75
+#define EOPNOTSUPP 95
 
 #define VM_FAULT_OOM 0x1U
 #define VM_FAULT_SIGBUS 0x2U

@@ -16,11 +16,7 @@ struct KERNEL_OBJECT entry_batch {
 };
 
 static inline unsigned int pagevec_count(struct pagevec *pvec) { return pvec->nr; }
-/* __munlock_pagevec_fill() adds a second page before it looks, even where a batch is of one page. */
-static inline unsigned int pagevec_space(struct pagevec *pvec)
-{
-	return pvec->nr < kernel->pagevec_size ? kernel->pagevec_size - pvec->nr : 0;
-}
+static inline unsigned int pagevec_space(struct pagevec *pvec) { return kernel->pagevec_size - pvec->nr; }
 /* Nothing in an arena may be garbage: the pages that were in the batch are forgotten. */
 static inline void pagevec_reinit(struct pagevec *pvec)
 {
