@@ -17,6 +17,8 @@ public func enterKernel(_ mm: mm_struct) {
 
 /// It returns to user space, if the process was not killed meanwhile.
 public func returnToUser() {
+    // A signal of the OOM killer has done its work: the call gave up.
+    current.fatal_signal = false
     guard let mm = current.mm else { return }
     if mm.live { mm.mm_users -= 1 } else { exit_mm(mm) }
 }

@@ -4,9 +4,9 @@
 // Modelled: lists of free pages per CPU, last freed first reused; two orders of blocks in a node (a base page,
 // a huge page) with break-up and merge; direct reclaim, direct compaction and the drain of all CPUs when
 // nothing is left; the checks for bad pages at free and at allocation.
-// Left out: watermarks, reserves and the OOM killer (an allocation fails when nothing is left, and kswapd is
-// a task of its own); migrate types and cpusets, which only choose among free pages; zone->lock, because what
-// it protects is one step here.
+// Left out: watermarks and reserves (an allocation fails when nothing is left, and kswapd is a task of its own);
+// what the OOM killer does besides sending a signal; migrate types and cpusets, which only choose among free
+// pages; zone->lock, because what it protects is one step here.
 
 import CKernel
 import Simulation
@@ -268,7 +268,7 @@ private func gfp_direct_reclaim(_ gfp: gfp_t) -> Bool {
 }
 
 /// Linux v5.13, mm/page_alloc.c, __alloc_pages_slowpath().
-/// Left out: waking kswapd, the reserves of PF_MEMALLOC, the OOM killer.
+/// Left out: waking kswapd, the reserves of PF_MEMALLOC.
 private func alloc_pages_slowpath(_ nid: Int, _ gfp: gfp_t, _ order: UInt32) -> page? {
     guard gfp_direct_reclaim(gfp) && !current.memalloc else { return nil }
     var retries = 0
@@ -284,7 +284,15 @@ private func alloc_pages_slowpath(_ nid: Int, _ gfp: gfp_t, _ order: UInt32) -> 
         if let page = get_page_from_freelist(nid, gfp, order) { return page }
         retries = progress > 0 && order == 0 ? 0 : retries + 1
     }
+    if order == 0 { out_of_memory() }
     return nil
+}
+
+/// The victim is always the task that asks: its call gives up where it looks for fatal signals.  The process
+/// lives on, as if another of its size had been killed.
+/// Linux v5.13, mm/oom_kill.c, out_of_memory().
+private func out_of_memory() {
+    if !current.kthread { current.fatal_signal = true }
 }
 
 /// Linux v5.13, mm/page_alloc.c, __alloc_pages_direct_compact().
