@@ -7,9 +7,7 @@ import CKernel
 /// Notes something the level `events` compares: a notifier call, a TLB flush, a drain.
 @inline(__always)
 public func noteEvent(_ event: event_kind, _ object: UInt, _ value: UInt) {
-    let task = UInt64(kernel.current.number)
-    let place = task << 56 ^ UInt64(event.rawValue) << 48 ^ UInt64(object) << 16
-    kernel.tally.pointee.events &+= mix(place ^ UInt64(value))
+    kernel.tally.pointee.events &+= mix(tallyKey(event, object) ^ UInt64(value) &* 0xc2b2_ae3d_27d4_eb4f)
     if _slowPath(scheduler.logging != 0) {
         appendLog(LOG_EVENT, event: UInt8(event.rawValue), object: UInt64(object), value: UInt64(value))
     }
@@ -18,12 +16,17 @@ public func noteEvent(_ event: event_kind, _ object: UInt, _ value: UInt) {
 /// Notes work the level `cost` compares: a lock taken, a pte or a vma visited.
 @inline(__always)
 public func noteCost(_ event: event_kind, _ object: UInt, _ value: UInt) {
-    let task = UInt64(kernel.current.number)
     kernel.event_count(Int(event.rawValue)).pointee += UInt32(truncatingIfNeeded: value)
-    kernel.tally.pointee.cost &+= mix(task << 56 ^ UInt64(event.rawValue) << 48 ^ UInt64(object) << 16) &* UInt64(value)
+    kernel.tally.pointee.cost &+= mix(tallyKey(event, object)) &* UInt64(value)
     if _slowPath(scheduler.logging != 0) {
         appendLog(LOG_EVENT, event: UInt8(event.rawValue), object: UInt64(object), value: UInt64(value))
     }
+}
+
+/// Who did what to which object, in words that differ in many bits.
+@inline(__always)
+private func tallyKey(_ event: event_kind, _ object: UInt) -> UInt64 {
+    (UInt64(kernel.current.number) << 8 | UInt64(event.rawValue)) &* 0x9e37_79b9_7f4a_7c15 ^ UInt64(object)
 }
 
 @inline(never)

@@ -18,7 +18,9 @@ func install_mmu_notifier(_ ops: kernel_ops) {
 }
 
 private func noteRange(_ event: event_kind, _ mm: mm_struct, _ start: UInt, _ end: UInt, _ why: UInt32 = 0) {
-    let pages = (min(end, TASK_SIZE()) &- start) >> UInt(PAGE_SHIFT)
+    // A whole mm is [~0, ~0) in an mmu_gather.
+    let (start, end) = start < end ? (start, min(end, TASK_SIZE())) : (0, TASK_SIZE())
+    let pages = (end - start) >> UInt(PAGE_SHIFT)
     noteEvent(event, UInt(mm.number) << 32 | start >> UInt(PAGE_SHIFT), pages << 8 | UInt(why))
 }
 
