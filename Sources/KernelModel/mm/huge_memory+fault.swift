@@ -17,13 +17,14 @@ func install_huge_memory_fault(_ ops: kernel_ops) {
 
 /// With defrag=madvise, a vma that asked for huge pages is worth direct reclaim and compaction.
 /// Linux v5.13, mm/huge_memory.c, vma_thp_gfp_mask().
-private func vma_thp_gfp_mask(_ vma: vm_area_struct) -> gfp_t {
-    vma.vm_flags & VM_HUGEPAGE != 0 ? GFP_TRANSHUGE | GFP_HIGHUSER_MOVABLE : GFP_TRANSHUGE
+func vma_thp_gfp_mask(_ vma: vm_area_struct?) -> gfp_t {
+    guard let vma, vma.vm_flags & VM_HUGEPAGE != 0 else { return GFP_TRANSHUGE }
+    return GFP_TRANSHUGE | GFP_HIGHUSER_MOVABLE
 }
 
 /// Linux v5.13, mm/mempolicy.c, alloc_pages_vma() for a huge page: from this node with compaction alone,
 /// and only then from any node, with reclaim.
-private func alloc_hugepage_vma(_ gfp: gfp_t) -> page? {
+func alloc_hugepage_vma(_ gfp: gfp_t) -> page? {
     let nid = Int32(this_cpu.nid)
     let order = UInt32(kernel.hpage_pmd_order)
     return ops.alloc_pages_node(nid, gfp | __GFP_THISNODE | __GFP_NORETRY, order)

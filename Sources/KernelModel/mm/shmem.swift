@@ -168,11 +168,8 @@ private func shmem_alloc_page(
             if mapping.slot(Int(hindex + n)).pointee != 0 { return nil }
         }
     }
-    // Only memory advised to be huge is worth the work of compaction (defrag=madvise).
-    var huge_gfp = GFP_TRANSHUGE
-    if let vma, vma.vm_flags & VM_HUGEPAGE != 0 { huge_gfp |= GFP_HIGHUSER_MOVABLE | __GFP_NORETRY }
-    let order = huge ? UInt32(kernel.hpage_pmd_order) : 0
-    guard let page = ops.alloc_pages(huge ? huge_gfp : GFP_HIGHUSER_MOVABLE, order) else { return nil }
+    let page = huge ? alloc_hugepage_vma(vma_thp_gfp_mask(vma)) : ops.alloc_pages(GFP_HIGHUSER_MOVABLE, 0)
+    guard let page else { return nil }
     __SetPageLocked(page)
     SetPageSwapBacked(page)
     return page

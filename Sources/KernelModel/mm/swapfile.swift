@@ -175,7 +175,7 @@ private func __swap_duplicate(_ entry: swp_entry_t, _ usage: UInt8) -> Int32 {
 private func free_swap_and_cache(_ entry: swp_entry_t) {
     if non_swap_entry(entry) { return }
     guard _swap_info_get(entry) else { return }
-    if __swap_entry_free(entry) == UInt8(SWAP_HAS_CACHE) {
+    if __swap_entry_free(entry) == UInt8(SWAP_HAS_CACHE) && __swp_swapcount(entry) == 0 {
         _ = __try_to_reclaim_swap(Int(swp_offset(entry)), TTRS_UNMAPPED | TTRS_FULL)
     }
 }
@@ -234,12 +234,13 @@ private func try_to_free_swap(_ page: page) -> Bool {
 
 /// Whether the page, which is locked, is the caller's alone, so that it may be written.  It leaves the swap
 /// cache then: what is in the slot will be out of date.
-/// Linux v5.13, mm/swapfile.c, reuse_swap_page().
+/// Linux v5.13, mm/swapfile.c, reuse_swap_page(), page_trans_huge_map_swapcount().  A page in the swap cache is
+/// never huge.
 private func reuse_swap_page(_ page: page) -> Bool {
     VM_BUG_ON_PAGE(!PageLocked(page), "!PageLocked(page)")
     yield_point("page_mapcount")
     var count = page_trans_huge_mapcount(page, nil)
-    if PageSwapCache(page) { count += page_trans_huge_swapcount(page) }
+    if PageSwapCache(page) { count += ops.page_swapcount(page) }
     if count == 1 && PageSwapCache(page) {
         yield_point("PageWriteback")
         if !PageWriteback(page) {
@@ -250,9 +251,4 @@ private func reuse_swap_page(_ page: page) -> Bool {
         // Else the device takes changes while it writes (no SWP_STABLE_WRITES).
     }
     return count <= 1
-}
-
-/// Linux v5.13, mm/swapfile.c, page_trans_huge_map_swapcount(), for pages in the swap cache: never huge ones.
-private func page_trans_huge_swapcount(_ page: page) -> Int32 {
-    ops.page_swapcount(page)
 }
