@@ -63,9 +63,7 @@ private func filemap_create_page(_ mapping: address_space, _ index: UInt) -> pag
 /// Linux v5.13, mm/filemap.c, filemap_update_page().
 private func filemap_update_page(_ mapping: address_space, _ page: page) -> page? {
     guard trylock_page(page) else {
-        // put_and_wait_on_page_locked()
-        ops.put_page(page)
-        wait_on_page_locked(page)
+        put_and_wait_on_page_locked(page)
         return nil
     }
     if page.mapping == nil {
