@@ -273,6 +273,134 @@ extension KernelModelTests {
         }
     }
 
+    /// The fault path against what else changes page tables.
+    @Suite struct FaultRaceTests {
+        private var twoNodes: MachineShape {
+            var shape = MachineShape()
+            shape.nodes = 2
+            return shape
+        }
+
+        private func setup() {
+            mapAnonymous(pages: 4)
+            for page in 0..<4 { _ = perform(.write, Int(base) + page * Int(PAGE_SIZE)) }
+            ops.lru_add_drain_all()
+        }
+
+        private func touchAll() {
+            for page in 0..<4 {
+                let address = Int(base) + page * Int(PAGE_SIZE)
+                _ = perform(.read, address)
+                _ = perform(.write, address)
+            }
+        }
+
+        @Test func migration() {
+            TestMachine.race(
+                twoNodes, setup: setup,
+                .init(0) {
+                    _ = perform(.move_pages, Int(base), 4 * Int(PAGE_SIZE), 1, Int(MPOL_MF_MOVE))
+                    _ = perform(.move_pages, Int(base), 4 * Int(PAGE_SIZE), 0, Int(MPOL_MF_MOVE))
+                }, .init(0, touchAll))
+        }
+
+        @Test func migrationWhileForking() {
+            TestMachine.race(
+                twoNodes, setup: setup,
+                .init(0) { _ = perform(.move_pages, Int(base), 4 * Int(PAGE_SIZE), 1, Int(MPOL_MF_MOVE)) },
+                .init(0) { _ = perform(.fork, 1) }, .init(0, touchAll))
+        }
+
+        @Test func numaHints() {
+            TestMachine.race(
+                twoNodes, setup: setup,
+                .init(0) {
+                    _ = perform(.change_prot_numa, Int(base), 4 * Int(PAGE_SIZE))
+                    touchAll()
+                }, .init(0, touchAll))
+        }
+
+        @Test func swapping() {
+            TestMachine.race(
+                setup: {
+                    setup()
+                    fork(1)
+                },
+                .init(0) {
+                    _ = perform(.madvise, Int(base), 4 * Int(PAGE_SIZE), Int(MADV_PAGEOUT))
+                    _ = perform(.madvise, Int(base), 4 * Int(PAGE_SIZE), Int(MADV_PAGEOUT))
+                }, .init(0, touchAll), .init(1, touchAll))
+        }
+
+        @Test func hugePages() {
+            let range = Int(PMD_SIZE())
+            TestMachine.race(
+                setup: {
+                    mapAnonymous(PMD_SIZE(), pages: Int(HPAGE_PMD_NR()))
+                    _ = perform(.madvise, range, range, Int(MADV_HUGEPAGE))
+                    _ = perform(.write, range)
+                    fork(1)
+                },
+                .init(0) {
+                    _ = perform(.write, range)
+                    _ = perform(.pin, range + Int(PAGE_SIZE), Int(FOLL_WRITE))
+                    _ = perform(.fork, 2)
+                    _ = perform(.unpin, range + Int(PAGE_SIZE))
+                },
+                .init(0) {
+                    _ = perform(.madvise, range, Int(PAGE_SIZE), Int(MADV_DONTNEED))
+                    _ = perform(.read, range)
+                }, .init(1, touchAll))
+        }
+
+        @Test func pinsAgainstUnmappingAndFork() {
+            TestMachine.race(
+                setup: setup,
+                .init(0) {
+                    for _ in 0..<3 {
+                        _ = perform(.pin, Int(base), Int(FOLL_WRITE))
+                        _ = perform(.unpin, Int(base))
+                    }
+                },
+                .init(0) {
+                    _ = perform(.fork, 1)
+                    unmap(pages: 4)
+                    mapAnonymous(pages: 4)
+                }, .init(0, touchAll))
+        }
+
+        @Test func aDeviceAgainstEverything() {
+            TestMachine.race(
+                twoNodes,
+                setup: {
+                    setup()
+                    _ = perform(.register_device)
+                },
+                .init(0) {
+                    for page in 0..<4 {
+                        _ = perform(.device_write, 0, Int(base) + page * Int(PAGE_SIZE))
+                        _ = perform(.device_read, 0, Int(base))
+                    }
+                },
+                .init(0) {
+                    _ = perform(.fork, 1)
+                    _ = perform(.madvise, Int(base), 4 * Int(PAGE_SIZE), Int(MADV_PAGEOUT))
+                    _ = perform(.move_pages, Int(base), 4 * Int(PAGE_SIZE), 1, Int(MPOL_MF_MOVE))
+                }, .init(0, touchAll))
+        }
+
+        @Test func truncationOfASharedFile() {
+            var shape = MachineShape()
+            shape.files = [MachineShape.File(kind: .disk, size: 4)]
+            let share = Int(MAP_SHARED | MAP_FIXED)
+            TestMachine.race(
+                shape,
+                setup: { _ = perform(.mmap, Int(base), 4 * Int(PAGE_SIZE), readWrite, share, 0, 0) },
+                .init(0) { _ = perform(.truncate, 0, 1) }, .init(0, touchAll),
+                .init(0) { _ = perform(.writeback, 0) })
+        }
+    }
+
     /// Each invariant of this part notices the bug it is there for.
     @Suite struct MutantTests {
         private func readAndWrite() {
