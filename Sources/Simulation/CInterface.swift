@@ -43,6 +43,7 @@ public nonisolated(unsafe) let simulationOperations: UnsafePointer<simulation_op
             kmem_cache_free: { kmem_cache_free(kmem_cache_kind($0), $1) },
             kfree_rcu: { kfree_rcu(kmem_cache_kind($0), $1) },
             bug_on: { bug($0, $1) },
+            no_page_table: { noPageTable() },
             note_event: { noteEvent(event_kind($0), $1, $2) },
             note_cost: { noteCost(event_kind($0), $1, $2) }))
     return UnsafePointer(table)

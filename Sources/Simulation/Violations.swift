@@ -45,3 +45,10 @@ func bug(_ function: UnsafePointer<CChar>, _ text: UnsafePointer<CChar>) {
     reportViolation(VIOLATION_bug_on, 0, 0)
     endRun(RUN_BUG)
 }
+
+/// A walk went through a pmd that leads to no page table: the kernel would take freed memory for one.
+@inline(never)
+func noPageTable() -> Never {
+    reportViolation(VIOLATION_freed_reachable, UInt(CACHE_page_table.rawValue), 0)
+    endRun(RUN_BUG)
+}

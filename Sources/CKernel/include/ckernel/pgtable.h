@@ -92,7 +92,7 @@ static inline pmd_t pmd_modify(pmd_t pmd, unsigned long prot)
 }
 static inline unsigned long pmd_pfn(pmd_t pmd) { return pfn_of(pmd.pmd); }
 static inline struct page *pmd_page(pmd_t pmd) { return pfn_to_page(pmd_pfn(pmd)); }
-static inline struct page_table *pmd_page_table(pmd_t pmd) { return (struct page_table *)(pmd.pmd & ~_PMD_TABLE); }
+static inline struct page_table *pmd_page_table(pmd_t pmd); /* simulation.h */
 static inline pmd_t mk_pmd_table(struct page_table *table) { return __pmd((unsigned long)table | _PMD_TABLE); }
 static inline pmd_t mk_huge_pmd(struct page *page, unsigned long prot)
 {

@@ -42,9 +42,18 @@ struct simulation_ops {
 	void (*kmem_cache_free)(unsigned int kind, void *object);
 	void (*kfree_rcu)(unsigned int kind, void *object);
 	void (*bug_on)(const char *function, const char *condition);
+	void (*no_page_table)(void);
 	void (*note_event)(unsigned int event, unsigned long object, unsigned long value);
 	void (*note_cost)(unsigned int event, unsigned long object, unsigned long value);
 };
+
+/* The table that a pmd leads to.  A walker that comes too late, and would take anything for one, ends the run. */
+static inline struct page_table *pmd_page_table(pmd_t pmd)
+{
+	if (unlikely(!pmd_is_table(pmd)))
+		kernel->simulation->no_page_table();
+	return (struct page_table *)(pmd.pmd & ~_PMD_TABLE);
+}
 
 /* vm statistics: one step of their own, as in the kernel. */
 static inline void mod_node_page_state(int item, long delta) { kernel->vm_stat[item] += delta; }
