@@ -3,8 +3,11 @@
 import PackageDescription
 
 /// The model's functions are called across modules in the hot path, so a release build must inline them.
+/// Kernel structs show as classes, whose fields Swift would guard against overlapping accesses by one list
+/// a thread: fibers share that list, and every access would cost a call.
 let modelSettings: [SwiftSetting] = [
-    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))
+    .unsafeFlags(["-enforce-exclusivity=unchecked"]),
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 
 let package = Package(

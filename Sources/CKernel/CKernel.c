@@ -2,10 +2,8 @@
 /* The few definitions behind CKernel's headers. */
 #include "CKernel.h"
 
-struct kernel_state *kernel;
-
-static struct scheduler_state scheduler_storage;
-struct scheduler_state *scheduler = &scheduler_storage;
+struct kernel_state *running_kernel;
+struct scheduler_state the_scheduler;
 
 static const char *const kernel_op_names[] = {
 #define OP(type, name, parameters, arguments) #name,

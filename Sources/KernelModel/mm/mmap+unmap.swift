@@ -11,7 +11,8 @@ func install_mmap_unmap(_ ops: kernel_ops) {
     ops.__do_munmap = __do_munmap
     ops.do_munmap = do_munmap
     ops.__vm_munmap = __vm_munmap
-    ops.copy_vma = copy_vma
+    // By a closure: Swift gives a function of this name the calling convention of an Objective-C copy.
+    ops.copy_vma = { copy_vma($0, $1, $2, $3, $4) }
 }
 
 /// Makes two vmas of one: the new one gets the part below `address`, or the part from there on.

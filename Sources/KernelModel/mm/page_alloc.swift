@@ -24,8 +24,9 @@ private var pcp_high: Int { Int(HPAGE_PMD_NR()) + pcp_batch }
 private let MAX_RECLAIM_RETRIES = 2
 
 func install_page_alloc(_ ops: kernel_ops) {
-    ops.alloc_pages = alloc_pages
-    ops.alloc_pages_node = alloc_pages_node
+    // By closures: Swift gives a function of this name the calling convention of an Objective-C allocator.
+    ops.alloc_pages = { alloc_pages($0, $1) }
+    ops.alloc_pages_node = { alloc_pages_node($0, $1, $2) }
     ops.free_unref_page = free_unref_page
     ops.free_compound_page = free_compound_page
 }

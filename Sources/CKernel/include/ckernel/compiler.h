@@ -3,12 +3,21 @@
 #pragma once
 
 #ifdef __clang__
-/* A struct reached only by pointer; Swift imports it as an immortal reference type. */
-#define KERNEL_OBJECT                                    \
-	__attribute__((swift_attr("import_reference")))  \
-	__attribute__((swift_attr("retain:immortal")))   \
-	__attribute__((swift_attr("release:immortal")))  \
-	__attribute__((swift_attr("unsafe")))
+/*
+ * Begins a struct that is only reached by pointer: KERNEL_OBJECT(page) { ... };
+ *
+ * Swift imports it as a reference type.  Counting references does nothing, and costs nothing once inlined;
+ * the functions must be there, since Swift takes an immortal reference for plain data and then believes
+ * that no call can see what is stored through it.
+ */
+#define KERNEL_OBJECT(name)                                                            \
+	struct name;                                                                   \
+	static inline void retain_##name(struct name *object) { (void)object; }        \
+	static inline void release_##name(struct name *object) { (void)object; }       \
+	struct __attribute__((swift_attr("import_reference")))                         \
+	__attribute__((swift_attr("retain:retain_" #name)))                            \
+	__attribute__((swift_attr("release:release_" #name)))                          \
+	__attribute__((swift_attr("unsafe"))) name
 #define SWIFT_NAME(name) __attribute__((swift_name(name)))
 #define NONISOLATED_UNSAFE __attribute__((swift_attr("nonisolated(unsafe)")))
 /* Inside assume_nonnull only the innermost pointer is assumed; pointers to pointers are meant plain. */

@@ -348,7 +348,7 @@
 	OP(void, mmu_notifier_release, (struct mm_struct * mm), (mm))
 
 /* The table itself. */
-struct KERNEL_OBJECT kernel_ops {
+KERNEL_OBJECT(kernel_ops) {
 #define OP(type, name, parameters, arguments) type(*name) parameters;
 	KERNEL_OPS(OP)
 #undef OP

@@ -72,7 +72,7 @@ enum vm_event_item {
 };
 
 /* A node's LRU lists and counters (pg_data_t with its one lruvec and its zone). */
-struct KERNEL_OBJECT pglist_data {
+KERNEL_OBJECT(pglist_data) {
 	spinlock_t lru_lock;
 	struct list_head lists[NR_LRU_LISTS];
 	struct list_head free_area; /* free blocks of a huge page, by their first page */
@@ -84,7 +84,7 @@ struct KERNEL_OBJECT pglist_data {
 };
 
 /* The swap area, its swap cache included (address_space of swap). */
-struct KERNEL_OBJECT swap_info_struct {
+KERNEL_OBJECT(swap_info_struct) {
 	spinlock_t lock;
 	spinlock_t cache_lock;
 	u8 max; /* slots, slot 0 (the header) included */
@@ -213,7 +213,7 @@ struct tally {
 	u64 events, cost;
 };
 
-struct KERNEL_OBJECT kernel_state {
+KERNEL_OBJECT(kernel_state) {
 	struct kernel_ops *ops;
 	const struct simulation_ops *simulation;
 	struct task_struct *current;
@@ -264,12 +264,20 @@ struct KERNEL_OBJECT kernel_state {
 	struct user_data_change user_data_changes[MAX_TASKS];
 };
 
-/* The machine that runs.  A variant loaded at run time reaches the host's variable through a pointer. */
+/*
+ * The machine that runs: `kernel`.  A variant loaded at run time reaches the host's variable through a
+ * pointer.  Swift reads it through a function: it would check each access to a C variable for exclusivity.
+ */
 #ifdef MMDIFF_PLUGIN
 extern struct kernel_state **mmdiff_kernel;
 #define kernel (*mmdiff_kernel)
 #else
-extern struct kernel_state *kernel NONISOLATED_UNSAFE;
+extern struct kernel_state *running_kernel __attribute__((swift_private)) NONISOLATED_UNSAFE;
+#define kernel running_kernel
+static inline struct kernel_state *get_kernel(void) SWIFT_NAME("getter:kernel()");
+static inline struct kernel_state *get_kernel(void) { return running_kernel; }
+static inline void set_kernel(struct kernel_state *machine) SWIFT_NAME("setter:kernel(_:)");
+static inline void set_kernel(struct kernel_state *machine) { running_kernel = machine; }
 #endif
 
 static inline struct page *_pfn_to_page(unsigned long pfn)

@@ -6,7 +6,7 @@
 
 #pragma clang assume_nonnull begin
 
-struct KERNEL_OBJECT list_head {
+KERNEL_OBJECT(list_head) {
 	struct list_head *next, *prev;
 };
 

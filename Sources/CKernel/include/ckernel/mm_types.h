@@ -31,7 +31,7 @@ struct mm_struct;
 struct secondary_mmu;
 struct vm_area_struct;
 
-struct KERNEL_OBJECT page {
+KERNEL_OBJECT(page) {
 	unsigned long flags; /* bits of enum pageflags */
 	struct list_head lru;
 	/* an address_space, or an anon_vma with PAGE_MAPPING_ANON set */
@@ -57,7 +57,7 @@ struct KERNEL_OBJECT page {
 /* Where a free page waits to be allocated. */
 enum free_state { PAGE_in_use, PAGE_on_pcp, PAGE_in_free_area };
 
-struct KERNEL_OBJECT vm_area_struct {
+KERNEL_OBJECT(vm_area_struct) {
 	unsigned long vm_start, vm_end;
 	struct vm_area_struct *_Nullable vm_next, *_Nullable vm_prev;
 	struct mm_struct *vm_mm;
@@ -69,7 +69,7 @@ struct KERNEL_OBJECT vm_area_struct {
 	struct address_space *_Nullable vm_file; /* the file's page cache stands for the file */
 };
 
-struct KERNEL_OBJECT anon_vma {
+KERNEL_OBJECT(anon_vma) {
 	struct anon_vma *root;
 	struct rw_semaphore rwsem; /* used in the root only */
 	int refcount;
@@ -78,7 +78,7 @@ struct KERNEL_OBJECT anon_vma {
 	struct list_head rb_root; /* anon_vma_chains, sorted as the interval tree */
 };
 
-struct KERNEL_OBJECT anon_vma_chain {
+KERNEL_OBJECT(anon_vma_chain) {
 	struct vm_area_struct *vma;
 	struct anon_vma *anon_vma;
 	struct list_head same_vma;
@@ -89,7 +89,7 @@ enum mapping_kind { MAPPING_FILE, MAPPING_SHMEM };
 
 /* A file and its page cache in one.  A slot of i_pages is 0, a page, or a swap entry with bit 0 set
  * (shmem, like the kernel's xarray value entries). */
-struct KERNEL_OBJECT address_space {
+KERNEL_OBJECT(address_space) {
 	unsigned long i_pages[MAX_FILE_PAGES];
 	spinlock_t i_pages_lock;
 	struct rw_semaphore i_rwsem;    /* the inode's */
@@ -112,7 +112,7 @@ struct KERNEL_OBJECT address_space {
 
 enum rss_counter { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES, NR_MM_COUNTERS };
 
-struct KERNEL_OBJECT mm_struct {
+KERNEL_OBJECT(mm_struct) {
 	struct vm_area_struct *_Nullable mmap; /* list of vmas, by address */
 	pmd_t pgd[MAX_PTRS_PER_PMD]; /* the levels above the pmd are folded */
 	int map_count;
@@ -139,7 +139,7 @@ struct KERNEL_OBJECT mm_struct {
 
 /* A page of page table entries.  Allocated by pte_alloc_one(), with a lock of its own
  * (split page table locks). */
-struct KERNEL_OBJECT page_table {
+KERNEL_OBJECT(page_table) {
 	spinlock_t ptl;
 	u8 live;
 	u8 pad[5];

@@ -35,7 +35,7 @@ struct secondary_mmu_entry {
 
 /* A device that mirrors an mm: drops entries on invalidate_range_start(), takes faults through GUP and
  * retries them when an invalidation ran meanwhile (as KVM and HMM users do). */
-struct KERNEL_OBJECT secondary_mmu {
+KERNEL_OBJECT(secondary_mmu) {
 	spinlock_t lock;
 	struct mm_struct *_Nullable mm;
 	unsigned long invalidate_seq;

@@ -8,7 +8,7 @@
 
 /* Entries of a page cache as a lookup found them, a pagevec and its indices in one: each a page with a
  * reference, or a value. */
-struct KERNEL_OBJECT entry_batch {
+KERNEL_OBJECT(entry_batch) {
 	u8 nr;
 	u8 lru_drained; /* percpu_pvec_drained */
 	unsigned long entries[PAGEVEC_SIZE];

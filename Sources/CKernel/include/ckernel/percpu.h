@@ -6,7 +6,7 @@
 
 #pragma clang assume_nonnull begin
 
-struct KERNEL_OBJECT pagevec {
+KERNEL_OBJECT(pagevec) {
 	u8 nr;
 	struct page *pages[PAGEVEC_SIZE];
 };
@@ -21,7 +21,7 @@ struct tlb_entry {
 	u8 huge;
 };
 
-struct KERNEL_OBJECT per_cpu {
+KERNEL_OBJECT(per_cpu) {
 	u8 number;
 	u8 nid;
 	u8 preempt_off; /* task number + 1 of who must not be preempted here; 0: none */

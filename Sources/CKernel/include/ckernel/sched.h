@@ -44,7 +44,7 @@ struct tlbflush_unmap_batch {
 	u8 mms; /* mask of mm numbers whose ptes were cleared */
 };
 
-struct KERNEL_OBJECT task_struct {
+KERNEL_OBJECT(task_struct) {
 	void *_Nullable context; /* the fiber, while it does not run */
 	struct mm_struct *_Nullable mm;
 	u8 number, cpu;

@@ -54,7 +54,7 @@ enum log_kind { LOG_STEP, LOG_EVENT, LOG_OP_START, LOG_OP_END, LOG_SWITCH, LOG_V
 #define YIELD_POINT_CACHE 4096
 #define MAX_LOG_ENTRIES 65536
 
-struct KERNEL_OBJECT scheduler_state {
+KERNEL_OBJECT(scheduler_state) {
 	void *_Nullable main_context;
 	u8 strategy; /* enum strategy_kind */
 	u8 recording; /* keep decisions */
@@ -78,7 +78,11 @@ struct KERNEL_OBJECT scheduler_state {
 	volatile u32 *_Nullable progress;
 };
 
-extern struct scheduler_state *scheduler NONISOLATED_UNSAFE;
+/* Swift reads it through a function, as it does `kernel`. */
+extern struct scheduler_state the_scheduler __attribute__((swift_private)) NONISOLATED_UNSAFE;
+#define scheduler (&the_scheduler)
+static inline struct scheduler_state *get_scheduler(void) SWIFT_NAME("getter:scheduler()");
+static inline struct scheduler_state *get_scheduler(void) { return &the_scheduler; }
 
 static inline struct decision *scheduler_state_decision(struct scheduler_state *self, long n) SWIFT_NAME("scheduler_state.decision(self:_:)");
 static inline struct decision *scheduler_state_decision(struct scheduler_state *self, long n) { return &self->decisions[n]; }

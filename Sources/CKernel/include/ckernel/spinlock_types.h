@@ -28,20 +28,20 @@ enum lock_class {
 /* The name of a class, as yield points and reports show it; "freed" past the last one. */
 const char *lock_class_name(unsigned int lock_class);
 
-struct KERNEL_OBJECT spinlock {
+KERNEL_OBJECT(spinlock) {
 	u8 class_;
 	u8 owner; /* task number + 1, 0 when free */
 };
 typedef struct spinlock spinlock_t;
 
 /* A sleeping lock with one owner. */
-struct KERNEL_OBJECT mutex {
+KERNEL_OBJECT(mutex) {
 	u8 class_;
 	u8 owner;
 };
 
 /* A per-CPU lock that only keeps preemption away (CONFIG_PREEMPT_RT is off). */
-struct KERNEL_OBJECT local_lock {
+KERNEL_OBJECT(local_lock) {
 	u8 class_;
 	u8 owner;
 };
@@ -51,7 +51,7 @@ typedef struct local_lock local_lock_t;
  * Readers wait behind a writer that has waited longer than they; a writer may take a lock that is free
  * although others wait (rwsem_try_write_lock_unqueued()).  Source: kernel/locking/rwsem.c.
  */
-struct KERNEL_OBJECT rw_semaphore {
+KERNEL_OBJECT(rw_semaphore) {
 	u8 class_;
 	u8 writer;  /* task number + 1, 0 when none */
 	u8 readers; /* how many */
