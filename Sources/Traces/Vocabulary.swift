@@ -40,6 +40,7 @@ enum KnownOperation {
     static let exit = "exit"
     static let mmap = "mmap"
     static let munmap = "munmap"
+    static let madvise = "madvise"
     static let mremap = "mremap"
     static let read = "read"
     static let write = "write"

@@ -29,7 +29,7 @@ import Traces
         for seed: UInt64 in 0..<1000 {
             let trace = generator.trace(seed: seed)
             #expect((2...4).contains(trace.tasks.count))
-            #expect((1...9).contains(trace.setup.steps.count))
+            #expect((1...11).contains(trace.setup.steps.count))
             for task in trace.tasks { #expect((1...4).contains(task.steps.count)) }
         }
     }

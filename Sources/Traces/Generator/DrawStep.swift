@@ -158,6 +158,18 @@ extension Draft {
         return step
     }
 
+    /// MADV_HUGEPAGE for the newest mapping of process 0, if that is anonymous and has room for a huge page.
+    func adviceForHugePages() -> Step? {
+        guard let mapping = spaces[0]?.mappings.last, mapping.file == nil, case .value(let address) = mapping.base,
+            case let first = (address / pageSize + machine.ptrsPerPte - 1) / machine.ptrsPerPte * machine.ptrsPerPte,
+            first + machine.ptrsPerPte <= address / pageSize + mapping.pages,
+            let madvise = generator.vocabulary[KnownOperation.madvise], madvise.parameters.count == 3,
+            case .choice(let advices) = madvise.parameters[2].domain
+        else { return nil }
+        let advice = Argument.value(advices.value("MADV_HUGEPAGE"))
+        return Step(madvise, [.value(address), .value(mapping.pages * pageSize), advice])
+    }
+
     private mutating func drawRange(_ performer: Performer, _ file: MachineShape.File?) -> (page: Int, pages: Int) {
         let table = machine.ptrsPerPte
         let border = (1 + random.below(machine.ptrsPerPmd - 1)) * table

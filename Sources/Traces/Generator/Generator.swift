@@ -119,7 +119,13 @@ extension Draft {
         var others = random.draw([(0, 35), (1, 40), (2, 25)])
         if generator.vocabulary[KnownOperation.fork] == nil { forks = 0 }
         if let mmap = generator.vocabulary[KnownOperation.mmap] {
-            for _ in 0..<mappings { steps.append(SetupStep(.process(0), drawStep(mmap, .process(0)))) }
+            for _ in 0..<mappings {
+                steps.append(SetupStep(.process(0), drawStep(mmap, .process(0))))
+                // Rarely would advice come by chance before the first touch of a range that fits.
+                if random.chance(60), let advice = adviceForHugePages() {
+                    steps.append(SetupStep(.process(0), advice))
+                }
+            }
         }
         hotPage = drawHotPage()
         while forks + touches + others > 0 {
