@@ -34,7 +34,7 @@ public struct Vocabulary: Sendable {
 }
 
 /// The few operations whose effect on an address space or on the set of processes this layer knows, so that
-/// it can tell which processes exist and which addresses are mapped.
+/// it can tell which processes exist and which addresses are worth a try.
 enum KnownOperation {
     static let fork = "fork"
     static let exit = "exit"
@@ -44,6 +44,10 @@ enum KnownOperation {
     static let mremap = "mremap"
     static let read = "read"
     static let write = "write"
+    /// Lets a device see a process's memory; before it, devices have nothing to do.
+    static let pin = "pin"
+    static let unpin = "unpin"
+    static let registerDevice = "register_device"
 }
 
 extension Operation {

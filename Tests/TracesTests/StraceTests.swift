@@ -49,6 +49,14 @@ func steps(_ log: String) throws -> String {
             ])
     }
 
+    /// With the model's own operations it can be read, too.
+    @Test(arguments: Vocabulary.all) func aRealProgramInEachEra(_ era: Vocabulary) throws {
+        let imported = try StraceImport(try input("Inputs/memlockd.strace"), file: "memlockd.strace", vocabulary: era)
+        let text = imported.trace.description
+        #expect(try Trace(parsing: text, file: "imported", eras: Vocabulary.all) == imported.trace)
+        _ = try CompiledTrace(imported.trace, era)
+    }
+
     /// Where a program maps and where it locks keep their order and overlap as they did.
     @Test func rangesKeepTheirOrder() throws {
         #expect(

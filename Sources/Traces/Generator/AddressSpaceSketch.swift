@@ -14,7 +14,38 @@ struct AddressSpaceSketch: Equatable, Sendable {
         var base: Argument
         var pages: Int
         var file: Int?
+        var isReadable = true
+        var isWritable = true
+        /// Pages from the first one on that lie within the file.
+        var usablePages: Int
+
+        init(
+            base: Argument, pages: Int, file: Int? = nil, isReadable: Bool = true, isWritable: Bool = true,
+            usablePages: Int? = nil
+        ) {
+            self.base = base
+            self.pages = pages
+            self.file = file
+            self.isReadable = isReadable
+            self.isWritable = isWritable
+            self.usablePages = min(usablePages ?? pages, pages)
+        }
+
+        /// Whether the page at an address is one of its own.
+        func contains(_ address: Argument) -> Bool {
+            address.pages(from: base).map { 0..<pages ~= $0 } ?? false
+        }
+
+        /// A part of it.
+        func part(from page: Int, pages: Int) -> Mapping {
+            Mapping(
+                base: base.advanced(pages: page), pages: pages, file: file, isReadable: isReadable,
+                isWritable: isWritable, usablePages: max(usablePages - page, 0))
+        }
     }
+
+    /// Pages pinned for a device.
+    var pinned: [Argument] = []
 
     mutating func map(_ mapping: Mapping) {
         unmap(mapping.base, pages: mapping.pages)
@@ -29,19 +60,10 @@ struct AddressSpaceSketch: Equatable, Sendable {
             let after = min(max(mapping.pages - (start + pages), 0), mapping.pages)
             guard before + after < mapping.pages else { return [mapping] }
             var rest: [Mapping] = []
-            if before > 0 { rest.append(Mapping(base: mapping.base, pages: before, file: mapping.file)) }
-            if after > 0 {
-                rest.append(
-                    Mapping(
-                        base: mapping.base.advanced(pages: mapping.pages - after), pages: after, file: mapping.file))
-            }
+            if before > 0 { rest.append(mapping.part(from: 0, pages: before)) }
+            if after > 0 { rest.append(mapping.part(from: mapping.pages - after, pages: after)) }
             return rest
         }
-    }
-
-    /// Whether the page at an address is mapped.
-    func contains(_ address: Argument) -> Bool {
-        mappings.contains { mapping in address.pages(from: mapping.base).map { 0..<mapping.pages ~= $0 } ?? false }
     }
 }
 

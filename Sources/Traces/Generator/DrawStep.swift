@@ -5,6 +5,7 @@ import KernelModel
 
 /// What earlier arguments of a step were, for those that go with them.
 private struct StepContext {
+    var operation: Operation
     var performer: Performer
     /// Where the address points to.
     var target: AddressSpaceSketch.Mapping?
@@ -14,15 +15,19 @@ private struct StepContext {
 
 extension Draft {
     mutating func drawStep(_ operation: Operation, _ performer: Performer) -> Step {
-        if operation.name == KnownOperation.mmap { return drawMapping(operation, performer) }
-        var context = StepContext(performer: performer)
+        switch operation.name {
+        case KnownOperation.mmap: return drawMapping(operation, performer)
+        case KnownOperation.mremap: return drawMove(operation, performer)
+        default: break
+        }
+        var context = StepContext(operation: operation, performer: performer)
         var step = Step(operation, [])
         for (number, parameter) in operation.parameters.enumerated() {
             step.arguments.append(
                 operation.createdProcess == number
                     ? .value(spaces.firstIndex { $0 == nil } ?? 0) : draw(parameter.domain, &context))
         }
-        apply(&step, performer)
+        apply(step, performer)
         return step
     }
 
@@ -31,7 +36,7 @@ extension Draft {
         case .address: return drawAddress(&context)
         case .length: return .value(drawLength(context))
         case .process:
-            let process = random.pick(processes)
+            let process = random.pick(context.performer == .device ? mirrored : processes)
             // Later addresses are that process's.
             context.performer = .process(process)
             return .value(process)
@@ -51,7 +56,7 @@ extension Draft {
     /// Mostly one, since most combinations are refused.
     private mutating func drawFlags(_ names: [NamedValue]) -> Int {
         guard !names.isEmpty else { return 0 }
-        var flags = random.chance(25) ? 0 : random.pick(names).value
+        var flags = random.chance(15) ? 0 : random.pick(names).value
         if random.chance(25) { flags |= random.pick(names).value }
         return flags
     }
@@ -75,28 +80,44 @@ extension Draft {
 
     private mutating func drawAddress(_ context: inout StepContext) -> Argument {
         let space = context.performer.process.flatMap { spaces[$0] }
+        if context.operation.name == KnownOperation.unpin, let pinned = space?.pinned, !pinned.isEmpty {
+            return random.pick(pinned)
+        }
         guard let mappings = space?.mappings, !mappings.isEmpty, !random.chance(3) else {
             return .value((userPages.lowerBound + random.below(userPages.count)) * pageSize)
         }
+        let suitable = mappings.filter { isSuitable($0, context.operation) }
         let hot = Argument.value(hotPage * pageSize)
-        let meets = mappings.filter { mapping in hot.pages(from: mapping.base).map { 0..<mapping.pages ~= $0 } ?? false
+        let target: AddressSpaceSketch.Mapping
+        if let meeting = suitable.first(where: { $0.contains(hot) }), random.chance(35) {
+            target = meeting
+            context.pageInTarget = hot.pages(from: target.base)!
+        } else {
+            target = random.pick(suitable.isEmpty || random.chance(8) ? mappings : suitable)
+            context.pageInTarget = drawPage(in: target)
         }
-        let aimsAtHot = !meets.isEmpty && random.chance(35)
-        let target = aimsAtHot ? meets[0] : random.pick(mappings)
-        let page = aimsAtHot ? hot.pages(from: target.base)! : drawPage(in: target)
         context.target = target
-        context.pageInTarget = page
         context.file = target.file
-        let address = target.base.advanced(pages: page)
+        let address = target.base.advanced(pages: context.pageInTarget)
         return random.chance(2) ? address.advanced(bytes: random.pick([1, 0x800, 0xfff])) : address
+    }
+
+    /// Whether an access can succeed.
+    private func isSuitable(_ mapping: AddressSpaceSketch.Mapping, _ operation: Operation) -> Bool {
+        switch operation.name {
+        case KnownOperation.read, KnownOperation.pin: mapping.isReadable && mapping.usablePages > 0
+        case KnownOperation.write: mapping.isWritable && mapping.usablePages > 0
+        default: true
+        }
     }
 
     /// Which page of a mapping: mostly its first or any, sometimes one just outside.
     private mutating func drawPage(in mapping: AddressSpaceSketch.Mapping) -> Int {
+        let pages = max(mapping.usablePages, 1)
         switch random.weighted([40, 30, 15, 10, 3, 2]) {
         case 0: return 0
-        case 1: return random.below(mapping.pages)
-        case 2: return mapping.pages - 1
+        case 1: return random.below(pages)
+        case 2: return pages - 1
         case 3: return firstOfTable(in: mapping)
         case 4: return mapping.pages
         default: return -1
@@ -112,10 +133,10 @@ extension Draft {
 
     private mutating func drawLength(_ context: StepContext) -> Int {
         let left = max((context.target?.pages ?? 1) - context.pageInTarget, 1)
-        switch random.weighted([35, 25, 12, 12, 8, 4, 2, 2]) {
+        switch random.weighted([37, 27, 8, 15, 5, 4, 2, 2]) {
         case 0: return pageSize
         case 1: return left * pageSize
-        case 2: return 2 * pageSize
+        case 2: return min(left, 2) * pageSize
         case 3: return (1 + random.below(left)) * pageSize
         case 4: return (left + 1) * pageSize
         case 5: return machine.ptrsPerPte * pageSize
@@ -134,26 +155,36 @@ extension Draft {
         let file = machine.files.isEmpty || random.chance(45) ? nil : random.below(machine.files.count)
         let (page, pages) = drawRange(performer, file.map { machine.files[$0] })
         let isFixed = random.chance(80)
+        var offset = 0
+        var (isReadable, isWritable) = (true, true)
         var step = Step(operation, [])
         for parameter in operation.parameters {
             switch parameter.domain {
             case .address: step.arguments.append(.value(isFixed ? page * pageSize : 0))
             case .length: step.arguments.append(.value(pages * pageSize))
             case .file: step.arguments.append(.value(file ?? noFile))
-            case .pageOffset: step.arguments.append(.value(file == nil || random.chance(80) ? 0 : random.below(4)))
+            case .pageOffset:
+                offset = file == nil || random.chance(80) ? 0 : random.below(4)
+                step.arguments.append(.value(offset))
             case .flags(let names) where names.contains { $0.name == "PROT_READ" }:
-                step.arguments.append(.value(drawProtection(names)))
+                let protection = drawProtection(names)
+                isReadable = protection & names.value("PROT_READ") != 0
+                isWritable = protection & names.value("PROT_WRITE") != 0
+                step.arguments.append(.value(protection))
             case .flags(let names):
                 step.arguments.append(.value(drawMapFlags(names, anonymous: file == nil, fixed: isFixed)))
             default:
-                var context = StepContext(performer: performer)
+                var context = StepContext(operation: operation, performer: performer)
                 step.arguments.append(draw(parameter.domain, &context))
             }
         }
         if !isFixed { step.result = nameResult() }
         if let process = performer.process {
             let base: Argument = step.result.map { .result($0, offset: 0) } ?? .value(page * pageSize)
-            spaces[process]?.map(AddressSpaceSketch.Mapping(base: base, pages: pages, file: file))
+            spaces[process]?.map(
+                AddressSpaceSketch.Mapping(
+                    base: base, pages: pages, file: file, isReadable: isReadable, isWritable: isWritable,
+                    usablePages: file.map { max(machine.files[$0].size - offset, 0) }))
         }
         return step
     }
@@ -214,26 +245,55 @@ extension Draft {
         return flags
     }
 
+    /// A part of a mapping goes elsewhere, mostly to a place of its own.
+    private mutating func drawMove(_ operation: Operation, _ performer: Performer) -> Step {
+        var context = StepContext(operation: operation, performer: performer)
+        let old = drawAddress(&context)
+        let left = max((context.target?.pages ?? 1) - context.pageInTarget, 1)
+        let oldPages = random.chance(60) ? left : 1 + random.below(left)
+        let newPages = random.draw([(oldPages, 60), (oldPages + 1, 20), (max(oldPages - 1, 1), 20)])
+        let place = (userPages.lowerBound + random.below(userPages.count - min(newPages, userPages.count - 1)))
+        let moves = random.chance(50)
+        var step = Step(operation, [])
+        var addresses = [old, .value(moves ? place * pageSize : 0)]
+        var lengths = [oldPages, newPages]
+        for parameter in operation.parameters {
+            switch parameter.domain {
+            case .address where !addresses.isEmpty: step.arguments.append(addresses.removeFirst())
+            case .length where !lengths.isEmpty: step.arguments.append(.value(lengths.removeFirst() * pageSize))
+            case .flags(let names):
+                var flags = moves || random.chance(70) ? names.value("MREMAP_MAYMOVE") : 0
+                if moves { flags |= names.value("MREMAP_FIXED") }
+                if random.chance(8) { flags |= names.value("MREMAP_DONTUNMAP") }
+                step.arguments.append(.value(flags))
+            default: step.arguments.append(draw(parameter.domain, &context))
+            }
+        }
+        if !moves { step.result = nameResult() }
+        if let process = performer.process {
+            let base: Argument = step.result.map { .result($0, offset: 0) } ?? .value(place * pageSize)
+            spaces[process]?.unmap(old, pages: oldPages)
+            var moved = context.target?.part(from: max(context.pageInTarget, 0), pages: newPages)
+            moved?.base = base
+            spaces[process]?.map(moved ?? AddressSpaceSketch.Mapping(base: base, pages: newPages))
+        }
+        return step
+    }
+
     /// What a step other than a mapping does to the sketch.
-    private mutating func apply(_ step: inout Step, _ performer: Performer) {
+    private mutating func apply(_ step: Step, _ performer: Performer) {
         guard let process = performer.process else { return }
         switch step.operation.name {
         case KnownOperation.fork:
             if case .value(let child)? = step.operation.createdProcess.map({ step.arguments[$0] }) {
                 spaces[child] = spaces[process]
+                spaces[child]?.pinned = []
             }
         case KnownOperation.munmap:
             guard let (address, length) = step.arguments.range(at: 0) else { return }
             spaces[process]?.unmap(address, pages: length)
-        case KnownOperation.mremap:
-            guard let (address, length) = step.arguments.range(at: 0), let (_, newLength) = step.arguments.range(at: 1)
-            else { return }
-            spaces[process]?.unmap(address, pages: length)
-            let result = nameResult()
-            step.result = result
-            spaces[process]?.map(
-                AddressSpaceSketch.Mapping(
-                    base: .result(result, offset: 0), pages: newLength, file: nil))
+        case KnownOperation.pin: spaces[process]?.pinned.append(step.arguments[0])
+        case KnownOperation.registerDevice: if !mirrored.contains(process) { mirrored.append(process) }
         default: break
         }
     }

@@ -47,6 +47,8 @@ struct Draft {
     var spaces: [AddressSpaceSketch?] = []
     /// Pages that steps aim at again and again.
     var hotPage = 0
+    /// Processes whose memory a device sees.
+    var mirrored: [Int] = []
     private var namedResults = 0
     private let ofProcess, ofKernel, ofDevice: [Generator.Candidate]
 
@@ -117,6 +119,7 @@ extension Draft {
         var forks = random.draw([(0, 15), (1, 60), (2, 25)])
         var touches = random.draw([(0, 5), (1, 35), (2, 40), (3, 20)])
         var others = random.draw([(0, 35), (1, 40), (2, 25)])
+        var devices = ofDevice.isEmpty || random.chance(85) ? 0 : 1
         if generator.vocabulary[KnownOperation.fork] == nil { forks = 0 }
         if let mmap = generator.vocabulary[KnownOperation.mmap] {
             for _ in 0..<mappings {
@@ -128,8 +131,8 @@ extension Draft {
             }
         }
         hotPage = drawHotPage()
-        while forks + touches + others > 0 {
-            switch random.weighted([forks, touches, others]) {
+        while forks + touches + others + devices > 0 {
+            switch random.weighted([forks, touches, others, devices]) {
             case 0:
                 forks -= 1
                 append(generator.vocabulary[KnownOperation.fork], by: .process(0), to: &steps)
@@ -137,10 +140,15 @@ extension Draft {
                 touches -= 1
                 let name = random.chance(75) ? KnownOperation.write : KnownOperation.read
                 append(generator.vocabulary[name], by: .process(random.pick(processes)), to: &steps)
+            case 3:
+                devices -= 1
+                append(
+                    generator.vocabulary[KnownOperation.registerDevice], by: .process(random.pick(processes)),
+                    to: &steps)
             default:
                 others -= 1
-                let performer = drawPerformer(after: [])
-                append(drawOperation(performer.actor, inSetup: true), by: performer, to: &steps)
+                let performer = random.chance(25) && !ofKernel.isEmpty ? .kernel : drawPerformer(after: [])
+                append(drawOperation(performer, inSetup: true), by: performer, to: &steps)
             }
         }
         return Setup(steps: steps)
@@ -162,7 +170,7 @@ extension Draft {
         // What other tasks do meanwhile is unknown: each starts from what the set-up left.
         let spacesBefore = spaces
         let count = min(random.draw([(1, 35), (2, 30), (3, 20), (4, 15)]), generator.maximalSteps)
-        while program.steps.count < count, let operation = drawOperation(performer.actor, inSetup: false) {
+        while program.steps.count < count, let operation = drawOperation(performer, inSetup: false) {
             program.steps.append(drawStep(operation, performer))
             if operation.name == KnownOperation.exit { break }
         }
@@ -173,24 +181,30 @@ extension Draft {
 
     /// The first task is a process's; the others are as the weights of what they could do say.
     private mutating func drawPerformer(after others: [Program]) -> Performer {
-        let weights = [ofProcess, ofKernel, ofDevice].map { $0.reduce(0) { $0 + $1.weight } }
+        let possible = [ofProcess, ofKernel, mirrored.isEmpty ? [] : ofDevice]
+        var weights = possible.map { $0.reduce(0) { $0 + $1.weight } }
+        // A device that was registered is there to be used.
+        if !others.contains(where: { $0.performer == .device }) && weights[2] > 0 { weights[2] = max(weights[0], 1) }
         let actor = others.isEmpty || weights.reduce(0, +) == 0 ? 0 : random.weighted(weights)
         guard actor == 0 else { return actor == 1 ? .kernel : .device }
         let fresh = processes.filter { process in !others.contains { $0.performer == .process(process) } }
         return .process(fresh.isEmpty || random.chance(20) ? random.pick(processes) : random.pick(fresh))
     }
 
-    private mutating func drawOperation(_ actor: Actor, inSetup: Bool) -> Operation? {
-        let candidates = candidates(for: actor)
-        let weights = candidates.map { isPossible($0.operation, inSetup: inSetup) ? $0.weight : 0 }
+    private mutating func drawOperation(_ performer: Performer, inSetup: Bool) -> Operation? {
+        let candidates = candidates(for: performer.actor)
+        let weights = candidates.map { isPossible($0.operation, performer, inSetup: inSetup) ? $0.weight : 0 }
         guard weights.contains(where: { $0 > 0 }) else { return nil }
         return candidates[random.weighted(weights)].operation
     }
 
-    private func isPossible(_ operation: Operation, inSetup: Bool) -> Bool {
+    private func isPossible(_ operation: Operation, _ performer: Performer, inSetup: Bool) -> Bool {
         if operation.createdProcess != nil { return spaces.contains { $0 == nil } }
         // A process that has left is of no use to the tasks.
         if operation.name == KnownOperation.exit { return !inSetup }
+        if operation.name == KnownOperation.unpin {
+            return performer.process.flatMap { spaces[$0] }.map { !$0.pinned.isEmpty } ?? false
+        }
         return !machine.files.isEmpty
             || !operation.parameters.contains { if case .file(optional: false) = $0.domain { true } else { false } }
     }
