@@ -179,13 +179,22 @@ extension KernelModelTests {
         @Test func aWholeTableMovesAgainstMigration() {
             withKnownIssue("move_normal_pmd() without the rmap locks") {
                 TestMachine.race(
-                    shape, seeds: 1..<2000,
+                    shape, seeds: 1..<2_000,
                     setup: {
                         fill(0, 8)
                         fork(1)
                     },
-                    .init(0) { remap(0, 8, to: 8) },
-                    .init(1) { _ = ops.do_move_pages(base, PAGE_SIZE, 1, Int32(MPOL_MF_MOVE_ALL)) })
+                    .init(0) {
+                        for _ in 0..<4 {
+                            remap(0, 8, to: 8)
+                            remap(8, 8, to: 0)
+                        }
+                    },
+                    .init(1) {
+                        for node in 0..<8 {
+                            _ = ops.do_move_pages(base, PAGE_SIZE, Int32(1 - node % 2), Int32(MPOL_MF_MOVE_ALL))
+                        }
+                    })
             }
         }
     }
