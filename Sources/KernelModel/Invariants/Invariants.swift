@@ -151,7 +151,7 @@ private func checkSwap(_ census: Census) {
     }
 }
 
-/// Invariant 8, at rest: a CPU's TLB holds nothing that the page tables do not allow.
+/// Invariant 8, at rest: no CPU's TLB and no device holds anything that the page tables do not allow.
 private func checkTranslations() {
     for number in 0..<Int(kernel.nr_cpus) {
         let cpu = kernel.cpu(number)
@@ -163,17 +163,29 @@ private func checkTranslations() {
             }
         }
     }
+    for number in 0..<Int(MAX_MMS) {
+        guard let mm = kernel.mm_slot(number).pointee, let device = mm.notifier_subscriptions else { continue }
+        for index in 0..<Int(SECONDARY_MMU_ENTRIES) {
+            let entry = device.entry(index).pointee
+            guard entry.address != 0 && entry.pinned == 0 else { continue }
+            let pte = pfn_pte(entry.pfn, entry.write != 0 ? UInt(_PAGE_RW) : 0)
+            if !allowedByPageTables(mm, tlb_entry(address: entry.address, pte: pte, mm: mm.number + 1, huge: 0)) {
+                reportViolation(VIOLATION_stale_translation, UInt(mm.number), entry.address)
+            }
+        }
+    }
 }
 
 private func allowedByPageTables(_ mm: mm_struct, _ entry: tlb_entry) -> Bool {
     let pmd = pmd_offset(mm, entry.address).pointee
     if pmd_trans_huge(pmd) {
         let offset = (entry.address & ~PMD_MASK()) >> UInt(PAGE_SHIFT)
-        return pte_pfn(entry.pte) == pmd_pfn(pmd) + offset && (!pte_write(entry.pte) || pmd_write(pmd))
+        return pmd.pmd & UInt(_PAGE_PRESENT) != 0 && pte_pfn(entry.pte) == pmd_pfn(pmd) + offset
+            && (!pte_write(entry.pte) || pmd_write(pmd))
     }
     guard pmd_is_table(pmd) else { return false }
     let pte = pte_offset_map(pmd_offset(mm, entry.address), entry.address).pointee
-    return pte_present(pte) && pte_pfn(pte) == pte_pfn(entry.pte) && (!pte_write(entry.pte) || pte_write(pte))
+    return pte_accessible(pte) && pte_pfn(pte) == pte_pfn(entry.pte) && (!pte_write(entry.pte) || pte_write(pte))
 }
 
 /// PG_lru says that a page is on the list its flags name, and each list is as long as its counter says.

@@ -63,7 +63,7 @@ private func zap_pte(
         return false
     }
     let page = pte_page(old)
-    if let file = details?.check_mapping, file_of(page) !== file { return false }
+    if let file = details?.check_mapping, page_file_mapping(page) !== file { return false }
     let ptent = ptep_get_and_clear(mm, address, pte, "zap_pte_range")
     tlb_remove_tlb_entry(tlb, address)
     if !PageAnon(page) {
@@ -92,11 +92,6 @@ private func zap_nonpresent_pte(_ mm: mm_struct, _ address: UInt, _ pte: UnsafeM
         mm.rss(Int(mm_counter(migration_entry_to_page(entry)))).pointee -= 1
     }
     pte_clear(mm, address, pte, "zap_pte_range")
-}
-
-/// The file of a page's mapping, nil for an anonymous page (page_rmapping()).
-private func file_of(_ page: page) -> address_space? {
-    page_file_mapping(page)
 }
 
 /// Linux v5.13, mm/memory.c, zap_pmd_range().
