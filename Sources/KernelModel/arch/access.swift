@@ -50,7 +50,10 @@ private func translate(_ mm: mm_struct, _ address: UInt, _ write: Bool) -> page?
 /// The load or store itself: one step with the look into the TLB, since a flush waits for the instruction.
 private func touch(_ mm: mm_struct, _ address: UInt, _ page: page, _ write: Bool, _ token: UInt64) -> Int {
     noteCost(EVENT_access, UInt(mm.number) << 32 | address >> UInt(PAGE_SHIFT), 1)
-    if page_count(page) == 0 { reportViolation(VIOLATION_stale_translation, address, UInt(mm.number)) }
+    // Reclaim keeps pages without a reference until the TLBs are flushed: what must not be used is a free page.
+    if page.free_state != UInt8(PAGE_in_use.rawValue) {
+        reportViolation(VIOLATION_stale_translation, address, UInt(mm.number))
+    }
     if write {
         page.contents = token
         userDataStored(mm, address, token)
