@@ -57,8 +57,8 @@ func readpage(_ mapping: address_space, _ page: page) {
 /// Writes a locked, clean page to the disk and unlocks it.
 /// Linux v5.13, fs/ext4/inode.c, ext4_writepage(); fs/buffer.c, __block_write_full_page().
 private func ext4_writepage(_ page: page) -> Int32 {
+    BUG_ON(!PageLocked(page) || page.mapping == nil, "!PageLocked(page) || !page->mapping")
     let mapping = page_file_mapping(page)!
-    BUG_ON(!PageLocked(page), "!PageLocked(page)")
     yield_point("i_size")
     if page.index >= mapping.i_size {
         // Truncation is about to free it.

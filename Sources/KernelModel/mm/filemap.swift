@@ -160,6 +160,7 @@ private func __add_to_page_cache_locked(_ page: page, _ mapping: address_space, 
 /// Linux v5.13, mm/filemap.c, delete_from_page_cache().  The page is locked.
 private func delete_from_page_cache(_ page: page) {
     BUG_ON(!PageLocked(page), "!PageLocked(page)")
+    BUG_ON(page.mapping == nil, "!page->mapping")
     let mapping = page_file_mapping(page)!
     spin_lock_irq(mapping.i_pages_lock)
     ops.__delete_from_page_cache(page)
@@ -180,6 +181,7 @@ func page_cache_free_page(_ page: page) {
 
 /// Linux v5.13, mm/filemap.c, __delete_from_page_cache(), page_cache_delete().  i_pages_lock is held.
 private func __delete_from_page_cache(_ page: page) {
+    BUG_ON(page.mapping == nil, "!page->mapping")
     let mapping = page_file_mapping(page)!
     let nr = Int(thp_nr_pages(page))
     unaccount_page_cache_page(mapping, page)
@@ -189,7 +191,7 @@ private func __delete_from_page_cache(_ page: page) {
     }
     // Lookups test it under the page lock, which is held.  The index stays.
     page.mapping = nil
-    mapping.nrpages -= UInt(nr)
+    mapping.nrpages &-= UInt(nr)
 }
 
 /// Linux v5.13, mm/filemap.c, unaccount_page_cache_page().

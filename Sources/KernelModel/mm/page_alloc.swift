@@ -272,21 +272,31 @@ private func gfp_direct_reclaim(_ gfp: gfp_t) -> Bool {
 /// Left out: waking kswapd, the reserves of PF_MEMALLOC.
 private func alloc_pages_slowpath(_ nid: Int, _ gfp: gfp_t, _ order: UInt32) -> page? {
     guard gfp_direct_reclaim(gfp) && !current.memalloc else { return nil }
+    if order > 0 { return alloc_costly_order(nid, gfp, order) }
     var retries = 0
     while retries <= MAX_RECLAIM_RETRIES {
-        if order > 0 {
-            if let page = alloc_pages_direct_compact(nid, gfp, order) { return page }
-            if gfp & __GFP_NORETRY != 0 { return nil }
-        }
         let progress = ops.try_to_free_pages(gfp)
-        yield_point("pcp")
-        if let page = get_page_from_freelist(nid, gfp, order) { return page }
-        drain_all_pages()
-        if let page = get_page_from_freelist(nid, gfp, order) { return page }
-        retries = progress > 0 && order == 0 ? 0 : retries + 1
+        if let page = alloc_after_reclaim(nid, gfp, order) { return page }
+        retries = progress > 0 ? 0 : retries + 1
     }
-    if order == 0 { out_of_memory() }
+    out_of_memory()
     return nil
+}
+
+/// The slow path for a huge page, which is not worth more than one round.
+private func alloc_costly_order(_ nid: Int, _ gfp: gfp_t, _ order: UInt32) -> page? {
+    if let page = alloc_pages_direct_compact(nid, gfp, order) { return page }
+    if gfp & __GFP_NORETRY != 0 { return nil }
+    _ = ops.try_to_free_pages(gfp)
+    return alloc_after_reclaim(nid, gfp, order) ?? alloc_pages_direct_compact(nid, gfp, order)
+}
+
+/// The end of __alloc_pages_direct_reclaim(): pages that other CPUs keep are taken if nothing else is left.
+private func alloc_after_reclaim(_ nid: Int, _ gfp: gfp_t, _ order: UInt32) -> page? {
+    yield_point("pcp", "__alloc_pages_direct_reclaim")
+    if let page = get_page_from_freelist(nid, gfp, order) { return page }
+    drain_all_pages()
+    return get_page_from_freelist(nid, gfp, order)
 }
 
 /// The victim is always the task that asks: its call gives up where it looks for fatal signals.  The process

@@ -22,7 +22,7 @@ private func shmem_free_swap(_ mapping: address_space, _ index: UInt, _ radswap:
     spin_unlock_irq(mapping.i_pages_lock)
     if found {
         ops.free_swap_and_cache(radix_to_swp_entry(radswap))
-        mapping.nr_swapped -= 1
+        mapping.nr_swapped &-= 1
     }
     return found
 }

@@ -67,7 +67,7 @@ private func shmem_delete_from_page_cache(_ page: page, _ radswap: UInt) {
     yield_point("i_pages")
     if !error { slot.pointee = radswap }
     page.mapping = nil
-    mapping.nrpages -= 1
+    mapping.nrpages &-= 1
     mod_node_page_state(Int32(NR_FILE_PAGES.rawValue), -1)
     mod_node_page_state(Int32(NR_SHMEM.rawValue), -1)
     spin_unlock_irq(mapping.i_pages_lock)
@@ -87,7 +87,7 @@ private func shmem_confirm_swap(_ mapping: address_space, _ index: UInt, _ swap:
 /// Linux v5.13, mm/shmem.c, shmem_writepage().
 private func shmem_writepage(_ page: page) -> Int32 {
     VM_BUG_ON_PAGE(PageCompound(page), "PageCompound(page)")
-    BUG_ON(!PageLocked(page), "!PageLocked(page)")
+    BUG_ON(!PageLocked(page) || page.mapping == nil, "!PageLocked(page) || !page->mapping")
     let mapping = page_file_mapping(page)!
     yield_point("as_flags")
     guard mapping.as_flags & AS_UNEVICTABLE == 0, kernel.swap_info.max > 1 else { return shmem_redirty(page) }
@@ -141,7 +141,7 @@ private func shmem_swapin_page(
     wait_on_page_writeback(page)
     let error = shmem_add_to_page_cache(page, mapping, index, radswap)
     if error != 0 { return shmem_swapin_failed(page, Int(error)) }
-    mapping.nr_swapped -= 1
+    mapping.nr_swapped &-= 1
     if sgp == .SGP_WRITE { ops.mark_page_accessed(page) }
     ops.delete_from_swap_cache(page)
     ops.set_page_dirty(page)
