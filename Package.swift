@@ -32,10 +32,11 @@ let package = Package(
         .target(
             name: "Differential", dependencies: ["CKernel", "Simulation", "KernelModel", "Traces", "VariantKit"],
             swiftSettings: modelSettings),
+        .target(name: "Reports", dependencies: ["Differential", "VariantKit"]),
         .target(
             name: "CommandLineTool",
             dependencies: [
-                "KernelModel", "Processes", "Traces", "VariantKit",
+                "CKernel", "Differential", "KernelModel", "Processes", "Reports", "Simulation", "Traces", "VariantKit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(name: "mmdiff", dependencies: ["CommandLineTool", "MunlockSplit", "VariantKit"]),

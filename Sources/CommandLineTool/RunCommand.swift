@@ -2,11 +2,18 @@
 // mmdiff run: random traces on the pairs of a family, with a verdict for each.
 
 import ArgumentParser
+import Differential
+import Foundation
+import Reports
 import VariantKit
 
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Compare the pairs of a family, or of all families, on random traces.")
+        commandName: "run", abstract: "Compare the pairs of a family, or of all families, on random traces.",
+        discussion: """
+            Without --traces and --time each pair gets \(Int(defaultSeconds)) seconds. With --traces and without \
+            --time the same command finds the same on every machine.
+            """)
 
     @Argument(help: "The family; all of them if none is named.")
     var family: String?
@@ -14,16 +21,169 @@ struct RunCommand: ParsableCommand {
     @Option(help: "Compare BASE..PATCHED only, each a variant's name or a C file.")
     var pair: String?
 
-    @Option(help: "How many traces to draw.")
-    var traces = 1000
+    @Option(help: "How many traces to run on each pair.")
+    var traces: Int?
+
+    @Option(help: "How long to run each pair: 60s, 5m.")
+    var time: TimeLimit?
 
     @Option(help: "The seed that traces and schedules are drawn from.")
-    var seed: UInt64 = 1
+    var seed = CampaignConfiguration.defaultSeed
+
+    @Option(help: "How many schedules to run of each trace.")
+    var schedules = CampaignConfiguration().schedules
+
+    @Option(help: "How many processes run side by side, each with its share of the traces.")
+    var jobs = 2
+
+    @Option(help: "Run this trace over and over, under schedule after schedule.", completion: .file())
+    var from: String?
+
+    @Option(name: .customLong("output"), help: "The folder for the traces of findings.", completion: .directory)
+    var folder = "mmdiff-findings"
 
     @OptionGroup var output: OutputOptions
 
+    private static let defaultSeconds = 12.0
+
+    func validate() throws {
+        for (name, value) in [("--traces", traces ?? 1), ("--schedules", schedules), ("--jobs", jobs)]
+        where value < 1 { throw ValidationError("\(name) must be at least 1") }
+    }
+
     func run() throws {
-        _ = try family.map(commandLineCatalog.family)
-        throw InputError("run is not there yet")
+        let pairs = try pairsToRun()
+        let given = try from.map { try readTrace($0).text }
+        let limit = time?.seconds ?? (traces == nil ? RunCommand.defaultSeconds : nil)
+        var configuration = CampaignConfiguration()
+        (configuration.seed, configuration.traces, configuration.schedules) = (seed, traces, schedules)
+        configuration.seconds = limit
+        let line = ProgressLine(limit: limit.map { $0 * Double(pairs.count) })
+        let parts = try CampaignRunner(pairs: pairs, configuration: configuration, given: given, jobs: jobs)
+            .run(watch: line.show)
+        line.clear()
+        let report = try report(pairs, parts)
+        try output.print(report) { TextReport(report).text }
+        if report.hasUnexpected { throw ExitStatus.difference }
+        if report.hasUnreached { throw ExitStatus.cannotTell }
+    }
+
+    // MARK: What to run
+
+    private func pairsToRun() throws -> [PairToRun] {
+        let family = try family.map(commandLineCatalog.family)
+        if let pair { return [try pairToRun(pair, family)] }
+        return try (family.map { [$0] } ?? commandLineCatalog.families).flatMap { family in
+            try family.pairs.map { try pairToRun("\($0.base)..\($0.patched)", family) }
+        }
+    }
+
+    private func pairToRun(_ text: String, _ family: Family?) throws -> PairToRun {
+        let named = try commandLineCatalog.pair(text, in: family)
+        return PairToRun(
+            base: named.base.shortName, patched: named.patched.shortName, family: family?.name ?? named.family,
+            compiled: try named.compiled())
+    }
+
+    // MARK: What came of it
+
+    private func report(_ pairs: [PairToRun], _ parts: [PartOfPair]) throws -> RunReport {
+        let files = TraceFiles(folder: folder)
+        return RunReport(
+            seed: seed,
+            pairs: try pairs.enumerated().map { number, pair in
+                var report = PairReport(family: pair.family, pair: pair.name)
+                let own = parts.filter { $0.pair == number }
+                for part in own { report.add(part.progress) }
+                report.findings = try merged(own).map { try reported($0, pair, files) }
+                return report
+            })
+    }
+
+    /// The findings of all parts, each once, in the order of the traces that showed them first.
+    private func merged(_ parts: [PartOfPair]) -> [Finding] {
+        var result: [Finding] = []
+        for finding in parts.flatMap(\.findings) {
+            if let known = result.firstIndex(where: { $0.key == finding.key }) {
+                let traces = result[known].traces + finding.traces
+                if finding.seed.trace < result[known].seed.trace { result[known] = finding }
+                result[known].traces = traces
+            } else {
+                result.append(finding)
+            }
+        }
+        return result.enumerated().sorted { ($0.element.seed.trace, $0.offset) < ($1.element.seed.trace, $1.offset) }
+            .map(\.element)
+    }
+
+    private func reported(_ finding: Finding, _ pair: PairToRun, _ files: TraceFiles) throws -> ReportedFinding {
+        var command = "mmdiff run"
+        if let family = pair.family { command += " \(family)" }
+        command += " --pair \(pair.name) --seed \(seed) --traces \(finding.seed.trace + 1)"
+        if schedules != CampaignConfiguration().schedules { command += " --schedules \(schedules)" }
+        if jobs != 2 { command += " --jobs \(jobs)" }
+        if let from { command += " --from \(from)" }
+        var reported = ReportedFinding(finding, again: command)
+        if finding.verdict.isUnexpected {
+            let file = try files.write(finding, family: pair.family, pair: pair.name)
+            reported.traceFile = file
+            if let variant = pair.side(finding.direction) { reported.replay = "mmdiff replay \(file) --variant \(variant)" }
+        }
+        return reported
+    }
+}
+
+extension PairReport {
+    fileprivate mutating func add(_ progress: CampaignProgress) {
+        traces += progress.traces
+        skipped += progress.skipped
+        schedules += progress.schedules
+        reached += progress.reached
+        measured.seconds = max(measured.seconds, progress.seconds)
+        if measured.seconds > 0 { measured.schedulesPerSecond = Int(Double(schedules) / measured.seconds) }
+    }
+}
+
+extension PairToRun {
+    /// The side that shows a difference.
+    fileprivate func side(_ direction: Finding.Direction) -> String? {
+        switch direction {
+        case .new: patched
+        case .lost: base
+        case .both: nil
+        }
+    }
+}
+
+extension NamedPair {
+    /// The family that a side of it is of.
+    fileprivate var family: String? {
+        for side in [patched, base] {
+            if case .variant(let name) = side, let slash = name.firstIndex(of: "/") { return String(name[..<slash]) }
+        }
+        return nil
+    }
+}
+
+extension NamedPair.Side {
+    /// Its name in its family, or the path of its file.
+    fileprivate var shortName: String {
+        switch self {
+        case .variant(let name): name.split(separator: "/").last.map(String.init) ?? name
+        case .source(let path): path
+        }
+    }
+}
+
+/// `90s`, `5m`, `90`.
+struct TimeLimit: ExpressibleByArgument {
+    var seconds: Double
+
+    init?(argument: String) {
+        let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600]
+        let unit = argument.last.flatMap { units[$0] }
+        guard let number = Double(unit == nil ? argument : String(argument.dropLast())), number > 0, number.isFinite
+        else { return nil }
+        seconds = number * (unit ?? 1)
     }
 }

@@ -8,6 +8,7 @@ import Processes
 enum WorkerJob: Codable {
     /// Sends the text back: for `mmdiff doctor`.
     case echo(String)
+    case campaign(CampaignJob)
 }
 
 struct WorkerCommand: ParsableCommand {
@@ -18,6 +19,7 @@ struct WorkerCommand: ParsableCommand {
         Worker.main { (worker: Worker, job: WorkerJob) in
             switch job {
             case .echo(let text): try worker.send(text)
+            case .campaign(let campaign): try campaign.run(worker)
             }
         }
     }

@@ -20,6 +20,8 @@ public struct CampaignConfiguration: Codable, Sendable {
     /// This part of the traces, of so many parts: how parallel workers share the work.
     public var part = 0
     public var parts = 1
+    /// The traces before this one are left out: how a campaign goes on after a trace that ended its process.
+    public var first = 0
     /// Lay the second machine's memory out in another order.
     public var permuted = true
 
@@ -27,6 +29,12 @@ public struct CampaignConfiguration: Codable, Sendable {
 
     /// Fixed, so that two people who type the same see the same.
     public static let defaultSeed: UInt64 = 1
+
+    /// The number of the first trace to run.
+    var firstOfPart: Int {
+        guard first > part else { return part }
+        return part + (first - part + parts - 1) / parts * parts
+    }
 }
 
 /// How far a campaign has come.
@@ -51,7 +59,7 @@ public enum TraceSource: Sendable {
     case generator(Generator)
     case given(Trace)
 
-    func trace(_ seed: UInt64, _ number: Int) -> Trace {
+    public func trace(_ seed: UInt64, _ number: Int) -> Trace {
         switch self {
         case .generator(let generator): generator.trace(seed: mix(seed ^ mix(UInt64(number))))
         case .given(let trace): trace
@@ -91,13 +99,13 @@ public final class Campaign {
     public func run() {
         let clock = ContinuousClock()
         let start = clock.now
-        var number = configuration.part
+        var number = configuration.firstOfPart
         while true {
             progress.seconds = seconds(clock.now - start)
             if let limit = configuration.traces, number >= limit { return }
             if let limit = configuration.seconds, progress.seconds >= limit { return }
-            guard observer(self, nil) else { return }
             progress.current = number
+            guard observer(self, nil) else { return }
             runTrace(number)
             number += configuration.parts
         }

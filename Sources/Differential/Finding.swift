@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What a run reports: each distinct difference once.
 
+import Traces
 import VariantKit
 
 /// What is known of a difference.  The words are those of the exit status and of every report.
@@ -53,5 +54,15 @@ public struct Finding: Codable, Sendable {
 
     public var key: String {
         ([level, direction.rawValue] + subject).joined(separator: " ")
+    }
+}
+
+extension Finding {
+    /// A crash, which ended the process that ran the trace.
+    public init(crash: String, place: String, trace: Trace, seed: ScheduleSeed) {
+        self.init(
+            level: "crash", direction: .both, subject: [crash], verdict: .crash, traces: 1, seed: seed,
+            firstDivergence: place, broken: [], difference: [], trace: trace.description,
+            effort: "the process that ran it ended", claim: nil)
     }
 }

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A part of a campaign in a worker process.
+
+import Differential
+import KernelModel
+import Processes
+import Traces
+import VariantKit
+
+/// What a worker needs to run its part of a campaign on a pair.
+struct CampaignJob: Codable {
+    var pair: CompiledPair
+    /// Whose weights and claims count.
+    var family: String?
+    /// A trace to run again and again; nil: random ones.
+    var given: String?
+    var configuration: CampaignConfiguration
+
+    /// What it sends.
+    enum Message: Codable {
+        /// Before each trace.
+        case progress(CampaignProgress)
+        case found(Finding)
+        /// At the end, with all findings as they are then.
+        case finished(CampaignProgress, [Finding])
+    }
+
+    func run(_ worker: Worker) throws {
+        let (base, patched) = try commandLineCatalog.load(pair, era: Era.all[0].name)
+        let family = try family.map(commandLineCatalog.family)
+        let machines = try PairOfMachines(base: base, patched: patched, permuted: configuration.permuted)
+        let campaign = Campaign(
+            machines, try source(), Vocabulary(Era.named(base.era)!),
+            claims: family?.claims(base: base.name, patched: patched.name) ?? [], configuration: configuration)
+        campaign.observer = { campaign, finding in
+            if finding == nil { worker.begin("trace \(campaign.progress.current)") }
+            return send(finding.map(Message.found) ?? .progress(campaign.progress), worker)
+        }
+        campaign.run()
+        try worker.send(Message.finished(campaign.progress, campaign.findings))
+    }
+
+    /// Where its traces come from; needs no simulation.
+    func source() throws -> TraceSource {
+        if let given { return .given(try Trace(parsing: given, file: "the trace", eras: Vocabulary.all)) }
+        let weights = try family.map(commandLineCatalog.family)?.weights ?? [:]
+        return .generator(Generator(Vocabulary(Era.all[0]), weights: weights))
+    }
+
+    /// - Returns: false if nobody listens any more.
+    private func send(_ message: Message, _ worker: Worker) -> Bool {
+        (try? worker.send(message)) != nil
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What a run found, as all formats tell it.  Everything here but `measured` is the same for the same input.
+
+import Differential
+import VariantKit
+
+/// All pairs of a run.
+public struct RunReport: Encodable, Sendable {
+    public var memoryModel = "explored under sequential consistency"
+    public var seed: UInt64
+    public var pairs: [PairReport]
+
+    public init(seed: UInt64, pairs: [PairReport]) {
+        self.seed = seed
+        self.pairs = pairs
+    }
+
+    /// Whether something differs that nobody expected.
+    public var hasUnexpected: Bool { pairs.contains { $0.verdict.isUnexpected } }
+    /// Whether a pair's changed functions were never entered.
+    public var hasUnreached: Bool { pairs.contains { $0.verdict == .unreached } }
+}
+
+/// One pair.
+public struct PairReport: Encodable, Sendable {
+    public var family: String?
+    /// `base..patched`.
+    public var pair: String
+    public var traces = 0
+    /// Traces whose set-up did not run.
+    public var skipped = 0
+    public var schedules = 0
+    /// Schedules that entered a changed function.
+    public var reached = 0
+    public var findings: [ReportedFinding] = []
+    public var measured = Measured()
+
+    /// What depends on the machine that ran it.
+    public struct Measured: Encodable, Sendable {
+        public var seconds = 0.0
+        public var schedulesPerSecond = 0
+
+        public init() {}
+    }
+
+    public init(family: String?, pair: String) {
+        self.family = family
+        self.pair = pair
+    }
+
+    /// The gravest verdict of its findings.
+    public var verdict: Verdict {
+        let order: [Verdict] = [.crash, .deadlock, .divergent, .inconclusive]
+        let verdicts = findings.map(\.finding.verdict)
+        if let unexpected = order.first(where: verdicts.contains) { return unexpected }
+        if reached == 0 { return .unreached }
+        return [.expected, .preExisting].first(where: verdicts.contains) ?? .equal
+    }
+
+    public func count(_ verdict: Verdict) -> Int {
+        findings.count { $0.finding.verdict == verdict }
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case family, pair, traces, skipped, schedules, reached, findings, measured, verdict
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encodeIfPresent(family, forKey: .family)
+        try container.encode(pair, forKey: .pair)
+        try container.encode(verdict, forKey: .verdict)
+        try container.encode(traces, forKey: .traces)
+        try container.encode(skipped, forKey: .skipped)
+        try container.encode(schedules, forKey: .schedules)
+        try container.encode(reached, forKey: .reached)
+        try container.encode(findings, forKey: .findings)
+        try container.encode(measured, forKey: .measured)
+    }
+}
+
+/// A finding and how to see it again.
+public struct ReportedFinding: Encodable, Sendable {
+    public var finding: Finding
+    /// The command that finds it again.
+    public var again: String
+    /// The file with its trace, and the command that shows it step by step.
+    public var traceFile: String?
+    public var replay: String?
+
+    public init(_ finding: Finding, again: String) {
+        self.finding = finding
+        self.again = again
+    }
+}
