@@ -81,7 +81,10 @@ public final class Campaign {
     private let vocabulary: Vocabulary
     private let claims: [Claim]
     private let budget: SettlementBudget
+    /// For look-ups only: the order of a dictionary differs from run to run.
     private var dismissed: [String: Int] = [:]
+    private var aliases: [String: String] = [:]
+    private var undecided = 0
 
     public init(
         _ pair: PairOfMachines, _ source: TraceSource, _ vocabulary: Vocabulary, claims: [Claim],
@@ -123,8 +126,8 @@ public final class Campaign {
         progress.schedules += comparison.schedules
         progress.reached += comparison.reached
         progress.steps += comparison.steps
-        if comparison.differsInEvents { noteCounts(.events, seed, trace) }
-        if comparison.differsInCost { noteCounts(.cost, seed, trace) }
+        if let place = comparison.differsInEvents { noteCounts(.events, place, trace) }
+        if let place = comparison.differsInCost { noteCounts(.cost, place, trace) }
         noteBrokenOnBoth(comparison.brokenOnBoth, seed, trace)
         for candidate in comparison.candidates.prefix(Campaign.candidatesPerTrace) {
             examine(candidate, trace, compiled)
@@ -135,6 +138,8 @@ public final class Campaign {
     private static let candidatesPerTrace = 3
     /// How often a subject may turn out to be reachable on both sides before it is taken to be so.
     private static let dismissals = 6
+    /// How many candidates may stay undecided before no more are tried: each costs seconds.
+    private static let undecidedLimit = 12
 
     // MARK: Candidates
 
@@ -146,24 +151,44 @@ public final class Campaign {
         let (level, subject) = picture.subject(candidate, likeness)
         let direction: Finding.Direction = candidate.side == .patched ? .new : .lost
         let key = ([level, direction.rawValue] + subject).joined(separator: " ")
-        if let known = findings.firstIndex(where: { $0.key == key }) {
+        if let known = findings.firstIndex(where: { $0.key == aliases[key] ?? key }) {
             findings[known].traces += 1
             return
         }
-        guard dismissed[key, default: 0] < Campaign.dismissals else { return }
-        guard let settled = pair.settle(candidate, likeness, trace: trace, vocabulary: vocabulary, budget: budget)
-        else {
+        guard dismissed[key, default: 0] < Campaign.dismissals, undecided < Campaign.undecidedLimit else { return }
+        switch pair.settle(candidate, likeness, trace: trace, vocabulary: vocabulary, budget: budget) {
+        case .dismissed:
             dismissed[key, default: 0] += 1
-            return
+        case .undecided:
+            dismissed[key, default: 0] += 1
+            undecided += 1
+            noteUndecided(level, direction, candidate, trace)
+        case .settled(let settled):
+            guard pair.load(settled.compiled) else { return }
+            let final = Picture(pair, settled.schedule)
+            // On the cut-down trace less differs.
+            let (finalLevel, finalSubject) = final.subject(
+                Candidate(side: settled.side, essence: final.essence(settled.side), seed: candidate.seed), likeness)
+            add(final.finding(finalLevel, direction, finalSubject, settled, candidate.seed), also: key)
         }
-        guard pair.load(settled.compiled) else { return }
-        let final = Picture(pair, settled.candidate.seed)
-        add(final.finding(level, direction, subject, settled))
+    }
+
+    /// A difference that shows only under many preemptions: nobody knows whether the other side has it.
+    private func noteUndecided(
+        _ level: String, _ direction: Finding.Direction, _ candidate: Candidate, _ trace: Trace
+    ) {
+        merge(
+            Finding(
+                level: level, direction: direction, subject: ["an outcome under many preemptions"],
+                verdict: .inconclusive, traces: 1, seed: candidate.seed, firstDivergence: nil, broken: [],
+                difference: [], trace: trace.description,
+                effort: "the other side did not in \(budget.sampled) random schedules; no schedule with at most"
+                    + " \(budget.preemptionBound) preemptions shows it, or there were too many to run", claim: nil))
     }
 
     // MARK: Other findings
 
-    /// The level `events` or `cost`, on a schedule without preemption.
+    /// The level `events` or `cost`: counts that differ although the outcome is the same.
     private func noteCounts(_ level: Level, _ seed: ScheduleSeed, _ trace: Trace) {
         let picture = Picture(pair, seed)
         for event in eventKinds(level) {
@@ -176,12 +201,8 @@ public final class Campaign {
                 level: level.rawValue, direction: direction, subject: [name],
                 verdict: claim == nil ? .divergent : .expected, traces: 1, seed: seed, firstDivergence: nil, broken: [],
                 difference: ["- \(name): \(before)", "+ \(name): \(after)"], trace: trace.description,
-                effort: "one schedule without preemption, the same on both sides", claim: claim?.sentence)
-            if let known = findings.firstIndex(where: { $0.key == finding.key }) {
-                findings[known].traces += 1
-            } else {
-                add(finding)
-            }
+                effort: "under one schedule, the same on both sides, with the same results and state", claim: claim?.sentence)
+            merge(finding)
         }
     }
 
@@ -197,12 +218,22 @@ public final class Campaign {
                 level: "invariants", direction: .both, subject: [invariant.name], verdict: .preExisting, traces: 1,
                 seed: seed, firstDivergence: nil, broken: [], difference: [], trace: trace.description,
                 effort: "both sides break it", claim: nil)
-            if let known = findings.firstIndex(where: { $0.key == finding.key }) {
-                findings[known].traces += 1
-            } else {
-                add(finding)
-            }
+            merge(finding)
         }
+    }
+
+    private func merge(_ finding: Finding) {
+        if let known = findings.firstIndex(where: { $0.key == finding.key }) {
+            findings[known].traces += 1
+        } else {
+            add(finding)
+        }
+    }
+
+    /// - Parameter also: another key under which the same difference will come again.
+    private func add(_ finding: Finding, also key: String) {
+        if finding.key != key { aliases[key] = finding.key }
+        merge(finding)
     }
 
     private func add(_ finding: Finding) {

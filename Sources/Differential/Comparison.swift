@@ -27,6 +27,13 @@ public final class PairOfMachines {
 
     public subscript(side: Side) -> Machine { side == .base ? base : patched }
 
+    private lazy var searches = (base: DepthFirstSearch(base.arena), patched: DepthFirstSearch(patched.arena))
+
+    /// The search of one side; its buffer is kept from one use to the next.
+    func search(_ side: Side) -> DepthFirstSearch {
+        side == .base ? searches.base : searches.patched
+    }
+
     /// Boots both with a trace; false if the set-up cannot run on either.
     public func load(_ trace: CompiledTrace) -> Bool {
         let first = base.load(trace)
@@ -76,9 +83,9 @@ struct TraceComparison {
     var candidates: [Candidate] = []
     /// Invariants broken on both sides.
     var brokenOnBoth: UInt32 = 0
-    /// The run-to-completion schedule differs in what was done, though not in what came of it.
-    var differsInEvents = false
-    var differsInCost = false
+    /// The first schedules that differ in what was done, though not in what came of it.
+    var differsInEvents: ScheduleSeed?
+    var differsInCost: ScheduleSeed?
 }
 
 extension PairOfMachines {
@@ -99,9 +106,9 @@ extension PairOfMachines {
             if entered || kernel.reached != 0 { result.reached += 1 }
             broken.base |= first.violations
             broken.patched |= second.violations
-            if number == 0 && first.essence == second.essence {
-                result.differsInEvents = first.events != second.events
-                result.differsInCost = first.cost != second.cost
+            if first.essence == second.essence {
+                if first.events != second.events && result.differsInEvents == nil { result.differsInEvents = place }
+                if first.cost != second.cost && result.differsInCost == nil { result.differsInCost = place }
             }
             essences.base.insert(first.essence)
             essences.patched.insert(second.essence)
@@ -127,17 +134,5 @@ extension PairOfMachines {
             }
         }
         return found
-    }
-
-    /// Whether `side` reaches the outcome under some of `count` further schedules.
-    func reaches(_ essence: Outcome.Essence, _ side: Side, _ seed: ScheduleSeed, schedules count: Int) -> Bool {
-        let machine = self[side]
-        for number in 0..<count {
-            // Other schedules than those of the comparison.
-            let place = ScheduleSeed(seed: ~seed.seed, trace: seed.trace, schedule: number + 1)
-            place.strategy().install()
-            if machine.run().essence == essence { return true }
-        }
-        return false
     }
 }

@@ -13,8 +13,8 @@ public enum Verdict: String, Codable, Sendable, CaseIterable {
     /// Whether a run with such a finding has found something that nobody expected.
     public var isUnexpected: Bool {
         switch self {
-        case .divergent, .crash, .deadlock, .inconclusive: true
-        case .equal, .expected, .preExisting, .unreached: false
+        case .divergent, .crash, .deadlock: true
+        case .equal, .expected, .preExisting, .unreached, .inconclusive: false
         }
     }
 }

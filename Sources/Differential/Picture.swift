@@ -14,11 +14,20 @@ struct Picture {
 
     /// Runs the loaded trace under the schedule on both sides.
     init(_ pair: PairOfMachines, _ seed: ScheduleSeed) {
+        self.init(pair) { seed.strategy().install() }
+    }
+
+    init(_ pair: PairOfMachines, _ schedule: Schedule) {
+        let compiled = CompiledSchedule(schedule)
+        self.init(pair) { compiled.install() }
+    }
+
+    private init(_ pair: PairOfMachines, installing install: () -> Void) {
         let log = StepLog()
-        seed.strategy().install()
+        install()
         base = log.record { RunDetail(running: pair.base) }
         let steps = log.steps()
-        seed.strategy().install()
+        install()
         patched = log.record { RunDetail(running: pair.patched) }
         firstDivergence = Picture.divergence(steps, log.steps(), pair.base)
     }
@@ -49,14 +58,13 @@ struct Picture {
     }
 
     func finding(
-        _ level: String, _ direction: Finding.Direction, _ subject: [String], _ settled: Settlement
+        _ level: String, _ direction: Finding.Direction, _ subject: [String], _ settled: Settled, _ seed: ScheduleSeed
     ) -> Finding {
         var trace = settled.trace
-        trace.schedule = self[settled.candidate.side].schedule
+        trace.schedule = settled.schedule
         return Finding(
-            level: level, direction: direction, subject: subject, verdict: settled.verdict, traces: 1,
-            seed: settled.candidate.seed, firstDivergence: firstDivergence,
-            broken: self[settled.candidate.side].broken,
+            level: level, direction: direction, subject: subject, verdict: .divergent, traces: 1, seed: seed,
+            firstDivergence: firstDivergence, broken: self[settled.side].broken,
             difference: StateDifference(base.tree, patched.tree).lines, trace: trace.description,
             effort: settled.effort, claim: nil)
     }

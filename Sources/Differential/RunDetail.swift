@@ -30,25 +30,19 @@ public struct RunDetail {
         scheduler.recording = 1
         let outcome = machine.run()
         scheduler.recording = 0
-        self.init(of: machine, outcome, Schedule(recordedFrom: RunDetail.firstTask()))
+        self.init(of: machine, outcome, recordedSchedule())
     }
 
     /// What the run that has just ended on `machine` left behind.
     init(of machine: Machine, _ outcome: Outcome, _ schedule: Schedule) {
         self.outcome = outcome
         self.schedule = schedule
-        // The first decision says who starts.
-        if !self.schedule.decisions.isEmpty { self.schedule.decisions.removeFirst() }
         broken = (0..<Int(kernel.nr_violations)).map { BrokenInvariant(kernel.broken($0).pointee) }
         var state = StateTree()
         state.results(machine)
         state.events()
         if outcome.state != 0 { visitState(&state) }
         tree = state.root
-    }
-
-    private static func firstTask() -> Int {
-        scheduler.nr_decisions == 0 ? 0 : Int(scheduler.decision(0).pointee.task)
     }
 }
 

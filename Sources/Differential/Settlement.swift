@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// From a candidate to a verdict: can the other side reach the outcome, too?  First by sampling, then, on the
-// cut-down trace, by running every schedule with few preemptions.
+// From a candidate to a verdict.  Sampling can only dismiss it.  It is believed when all schedules with few
+// preemptions have been run on both sides, and one side has the outcome there and the other has not.
 
 import CKernel
 import KernelModel
@@ -12,11 +12,14 @@ import VariantKit
 public struct SettlementBudget: Sendable {
     /// Random schedules of the other side on the trace as it was found.
     public var sampled = 2_000
-    /// Random schedules of each side for every smaller trace that is tried.
-    public var perReduction = 400
+    /// Random schedules of the other side on the cut-down trace.
+    public var sampledAtTheEnd = 8_000
+    /// Smaller traces to try.
     public var reductions = 120
-    /// Schedules of a bounded search: enough for two preemptions of two tasks with a hundred steps each.
+    /// Schedules of a bounded search: two preemptions of two tasks with a hundred steps each are 40,000.
     public var searched = 60_000
+    /// Schedules of a bounded search while the trace is still being cut down.
+    public var searchedPerReduction = 6_000
     /// The most preemptions searched.
     public var preemptionBound = 2
 
@@ -24,11 +27,20 @@ public struct SettlementBudget: Sendable {
 }
 
 /// What became of a candidate.
-struct Settlement {
-    var verdict: Verdict
+enum Settlement {
+    /// The other side reaches the outcome, too.
+    case dismissed
+    /// One side has it, the other has not, in all schedules of a bound.
+    case settled(Settled)
+    /// Too many schedules, or too many preemptions needed.
+    case undecided
+}
+
+struct Settled {
+    var side: Side
     var trace: Trace
     var compiled: CompiledTrace
-    var candidate: Candidate
+    var schedule: Schedule
     var effort: String
 }
 
@@ -44,106 +56,140 @@ struct Likeness {
         end = candidate.essence.end != other.end && violations == 0 ? candidate.essence.end : nil
     }
 
+    /// Whether a kind of outcome is looked for, not one outcome.
+    var isByKind: Bool { violations != 0 || end != nil }
+
+    /// Whether an outcome of the trace as it was found is the candidate's.
     func matches(_ essence: Outcome.Essence, _ wanted: Outcome.Essence) -> Bool {
+        interests(essence) && (isByKind || essence == wanted)
+    }
+
+    /// Whether an outcome could be what is looked for, on whatever trace.
+    func interests(_ essence: Outcome.Essence) -> Bool {
         if violations != 0 { return essence.violations & violations == violations }
         if let end { return essence.end == end }
-        return essence == wanted
+        return true
     }
 }
 
 extension PairOfMachines {
-    /// Decides about a candidate of the loaded trace; nil if the other side does reach it.
+    /// Decides about a candidate of the loaded trace.
     func settle(
         _ candidate: Candidate, _ likeness: Likeness, trace: Trace, vocabulary: Vocabulary, budget: SettlementBudget
-    ) -> Settlement? {
-        if sample(candidate, likeness, on: candidate.side.other, count: budget.sampled) != nil { return nil }
-        var seed = candidate.seed
-        var essence = candidate.essence
+    ) -> Settlement {
+        let side = candidate.side
+        if sampling(side.other, budget.sampled, candidate.seed, reaches: { likeness.matches($0, candidate.essence) }) {
+            return .dismissed
+        }
+        var bound = 1
+        while difference(side, likeness, bound: bound, schedules: budget.searched) == nil {
+            bound += 1
+            if bound > budget.preemptionBound { return .undecided }
+        }
         let reduced = reduce(trace, attempts: budget.reductions) { smaller in
-            guard let found = shows(smaller, vocabulary, candidate, likeness, budget) else { return false }
-            (seed, essence) = (found.seed, found.essence)
-            return true
+            guard let compiled = try? CompiledTrace(smaller, vocabulary), load(compiled) else { return false }
+            return difference(side, likeness, bound: bound, schedules: budget.searchedPerReduction) != nil
         }
-        guard let compiled = try? CompiledTrace(reduced, vocabulary), load(compiled) else { return nil }
-        var settled = candidate
-        (settled.seed, settled.essence) = (seed, essence)
-        if sample(settled, likeness, on: settled.side.other, count: budget.sampled * 4) != nil { return nil }
-        return search(settled, likeness, reduced, compiled, budget)
+        guard let compiled = try? CompiledTrace(reduced, vocabulary), load(compiled),
+            let found = difference(side, likeness, bound: bound, schedules: budget.searched)
+        else { return .undecided }
+        return confirm(found, side, likeness, reduced, compiled, candidate.seed, bound, budget)
     }
 
-    /// Whether a smaller trace still shows the difference, and under which schedule.
-    private func shows(
-        _ trace: Trace, _ vocabulary: Vocabulary, _ candidate: Candidate, _ likeness: Likeness,
-        _ budget: SettlementBudget
-    ) -> Candidate? {
-        guard let compiled = try? CompiledTrace(trace, vocabulary), load(compiled) else { return nil }
-        if likeness.violations != 0 || likeness.end != nil {
-            guard let found = sample(candidate, likeness, on: candidate.side, count: budget.perReduction),
-                sample(candidate, likeness, on: candidate.side.other, count: budget.perReduction) == nil
-            else { return nil }
-            return found
+    /// Tries the other side once more, harder, on the cut-down trace.
+    private func confirm(
+        _ found: BoundedDifference, _ side: Side, _ likeness: Likeness, _ trace: Trace, _ compiled: CompiledTrace,
+        _ seed: ScheduleSeed, _ bound: Int, _ budget: SettlementBudget
+    ) -> Settlement {
+        let byKind = likeness.isByKind
+        let wanted = { (essence: Outcome.Essence) -> Bool in
+            byKind ? likeness.interests(essence) : essence == found.essence
         }
-        // Another trace has other outcomes: any that only this side reaches will do.
-        let comparison = compare(candidate.seed, schedules: budget.perReduction)
-        return comparison.candidates.first { $0.side == candidate.side }
+        if sampling(side.other, budget.sampledAtTheEnd, seed, reaches: wanted) { return .dismissed }
+        let further = outcomes(side.other, bound: bound + 1, schedules: budget.searched, until: wanted)
+        if further.found { return .dismissed }
+        let other = side == .patched ? "the base" : "the patched side"
+        let reached = further.result.complete ? (bound + 1, further.result) : (bound, found.searched)
+        let extent = reached.1.unbounded
+            ? "all \(reached.1.schedules) schedules"
+            : "all \(reached.1.schedules) schedules with at most \(counted(reached.0, "preemption"))"
+        let effort = "shown with \(counted(found.preemptions, "preemption")); \(other) has it in none of \(extent)"
+            + " of the cut-down trace, nor in \(budget.sampledAtTheEnd) random ones"
+        return .settled(
+            Settled(side: side, trace: trace, compiled: compiled, schedule: found.schedule, effort: effort))
     }
 
-    /// The first of `count` schedules under which `side` has an outcome like the candidate's.
-    private func sample(_ candidate: Candidate, _ likeness: Likeness, on side: Side, count: Int) -> Candidate? {
+    /// Whether `side` has a certain outcome under some of `count` random schedules of the loaded trace.
+    private func sampling(
+        _ side: Side, _ count: Int, _ seed: ScheduleSeed, reaches: (Outcome.Essence) -> Bool
+    ) -> Bool {
         let machine = self[side]
         for number in 0..<count {
-            let seed =
-                number == 0
-                ? candidate.seed
-                : ScheduleSeed(seed: ~candidate.seed.seed, trace: candidate.seed.trace, schedule: number)
-            seed.strategy().install()
-            let essence = machine.run().essence
-            if likeness.matches(essence, candidate.essence) {
-                return Candidate(side: side, essence: essence, seed: seed)
-            }
+            // Other schedules than those of the comparison, and the one that showed the candidate.
+            let place = number == 0 ? seed : ScheduleSeed(seed: ~seed.seed, trace: seed.trace, schedule: number)
+            place.strategy().install()
+            if reaches(machine.run().essence) { return true }
         }
-        return nil
+        return false
     }
 
-    /// Runs every schedule of the other side with 0, 1, 2 ... preemptions.
-    private func search(
-        _ candidate: Candidate, _ likeness: Likeness, _ trace: Trace, _ compiled: CompiledTrace,
-        _ budget: SettlementBudget
-    ) -> Settlement? {
-        let machine = self[candidate.side.other]
-        let search = DepthFirstSearch(machine.arena)
-        var schedules = 0
-        var bound = -1
-        var exhaustive = false
-        while bound < budget.preemptionBound && !exhaustive {
-            var reached = false
-            machine.useTrace()
-            let result = search.run(preemptionBound: bound + 1, schedules: budget.searched) { end in
-                reached = likeness.matches(Outcome(end, machine.arena).essence, candidate.essence)
-                machine.useTrace()
-                return !reached
-            }
-            if reached { return nil }
-            schedules = result.schedules
-            guard result.complete else { break }
-            bound += 1
-            exhaustive = result.unbounded
-        }
-        let other = candidate.side == .base ? "the patched side" : "the base"
-        let sampled = "\(budget.sampled * 4) random schedules"
-        if exhaustive {
-            return Settlement(
-                verdict: .divergent, trace: trace, compiled: compiled, candidate: candidate,
-                effort: "\(other) cannot: all \(schedules) schedules of the cut-down trace were run")
-        }
-        if bound >= 1 {
-            return Settlement(
-                verdict: .divergent, trace: trace, compiled: compiled, candidate: candidate,
-                effort: "\(other) does not, in all \(schedules) schedules with at most \(bound) preemptions"
-                    + " of the cut-down trace, nor in \(sampled)")
-        }
-        return Settlement(
-            verdict: .inconclusive, trace: trace, compiled: compiled, candidate: candidate,
-            effort: "\(other) did not in \(sampled); too many schedules to search")
+    // MARK: Bounded search
+
+    /// An outcome of one side, within a bound of preemptions, that the other side has not within that bound.
+    private struct BoundedDifference {
+        var essence: Outcome.Essence
+        var schedule: Schedule
+        var preemptions: Int
+        /// The other side's search.
+        var searched: DepthFirstSearch.Result
     }
+
+    private func difference(
+        _ side: Side, _ likeness: Likeness, bound: Int, schedules: Int
+    ) -> BoundedDifference? {
+        let byKind = likeness.isByKind
+        let other = outcomes(side.other, bound: bound, schedules: schedules) { byKind && likeness.interests($0) }
+        guard other.result.complete && !other.found else { return nil }
+        var found: BoundedDifference?
+        _ = outcomes(side, bound: bound, schedules: schedules) { essence in
+            guard likeness.interests(essence) && !other.essences.contains(essence) else { return false }
+            let schedule = recordedSchedule()
+            found = BoundedDifference(
+                essence: essence, schedule: schedule,
+                preemptions: schedule.decisions.count { !$0.forced }, searched: other.result)
+            return true
+        }
+        return found
+    }
+
+    /// Runs every schedule of one side within a bound, until an outcome is the one that is looked for.
+    private func outcomes(
+        _ side: Side, bound: Int, schedules: Int, until wanted: (Outcome.Essence) -> Bool
+    ) -> (essences: Set<Outcome.Essence>, found: Bool, result: DepthFirstSearch.Result) {
+        let machine = self[side]
+        var essences: Set<Outcome.Essence> = []
+        var found = false
+        machine.useTrace()
+        let result = search(side).run(preemptionBound: bound, schedules: schedules) { end in
+            let essence = Outcome(end, machine.arena).essence
+            machine.useTrace()
+            essences.insert(essence)
+            found = wanted(essence)
+            return !found
+        }
+        return (essences, found, result)
+    }
+}
+
+/// The schedule of the run that has just been recorded.
+func recordedSchedule() -> Schedule {
+    guard scheduler.nr_decisions > 0 else { return Schedule() }
+    var schedule = Schedule(recordedFrom: Int(scheduler.decision(0).pointee.task))
+    // The first decision says who starts.
+    schedule.decisions.removeFirst()
+    return schedule
+}
+
+func counted(_ number: Int, _ noun: String) -> String {
+    "\(number) \(noun)\(number == 1 ? "" : "s")"
 }

@@ -7,6 +7,7 @@ import CKernel
 /// Notes something the level `events` compares: a notifier call, a TLB flush, a drain.
 @inline(__always)
 public func noteEvent(_ event: event_kind, _ object: UInt, _ value: UInt) {
+    kernel.event_count(Int(event.rawValue)).pointee += 1
     kernel.tally.pointee.events &+= mix(tallyKey(event, object) ^ UInt64(value) &* 0xc2b2_ae3d_27d4_eb4f)
     if _slowPath(scheduler.logging != 0) {
         appendLog(LOG_EVENT, event: UInt8(event.rawValue), object: UInt64(object), value: UInt64(value))
