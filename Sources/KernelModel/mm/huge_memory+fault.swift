@@ -23,17 +23,12 @@ func vma_thp_gfp_mask(_ vma: vm_area_struct?) -> gfp_t {
 }
 
 /// Linux v5.13, mm/mempolicy.c, alloc_pages_vma() for a huge page: from this node with compaction alone,
-/// and only then from any node, with reclaim.
+/// and only then, if it may reclaim, from any node.
 func alloc_hugepage_vma(_ gfp: gfp_t) -> page? {
     let nid = Int32(this_cpu.nid)
     let order = UInt32(kernel.hpage_pmd_order)
-    return ops.alloc_pages_node(nid, gfp | __GFP_THISNODE | __GFP_NORETRY, order)
-        ?? ops.alloc_pages_node(nid, gfp, order)
-}
-
-/// Linux v5.13, mm/huge_memory.c, prep_transhuge_page().
-func prep_transhuge_page(_ page: page) {
-    INIT_LIST_HEAD(page.deferred_list)
+    let page = ops.alloc_pages_node(nid, gfp | __GFP_THISNODE | __GFP_NORETRY, order)
+    return page == nil && gfp & GFP_HIGHUSER_MOVABLE != 0 ? ops.alloc_pages_node(nid, gfp, order) : page
 }
 
 /// Linux v5.13, mm/memory.c, clear_huge_page(): nobody else can see the page yet.
@@ -86,7 +81,6 @@ private func do_huge_pmd_anonymous_page(_ vmf: UnsafeMutablePointer<vm_fault>) -
         count_vm_events(Int32(THP_FAULT_FALLBACK.rawValue), 1)
         return VM_FAULT_FALLBACK
     }
-    prep_transhuge_page(page)
     return __do_huge_pmd_anonymous_page(vmf, page)
 }
 

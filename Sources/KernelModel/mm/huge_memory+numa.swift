@@ -152,7 +152,6 @@ private func migrate_misplaced_transhuge_page(
 private func new_page_on_node(_ page: page, _ nid: Int32) -> CKernel.page? {
     let order = UInt32(kernel.hpage_pmd_order)
     guard let new_page = ops.alloc_pages_node(nid, GFP_TRANSHUGE | __GFP_THISNODE, order) else { return nil }
-    prep_transhuge_page(new_page)
     if numamigrate_isolate_page(kernel.node(Int(nid)), page) { return new_page }
     ops.put_page(new_page)
     return nil

@@ -65,22 +65,19 @@ private func __split_huge_page_tail(_ head: page, _ tail: Int, _ list: list_head
     clear_compound_head(page_tail)
     // From here on a speculative reference can be taken; one more is the page cache's.
     yield_point("page_count")
-    page_ref_unfreeze(page_tail, PageAnon(head) && !PageSwapCache(head) ? 1 : 2)
+    page_ref_unfreeze(page_tail, PageAnon(head) ? 1 : 2)
     lru_add_page_tail(head, page_tail, list)
 }
 
 /// The page is frozen: nobody else has a reference to it.  Interrupts are off, and the page cache's lock is
 /// held for a file's page; both end here.
-/// Linux v5.13, mm/huge_memory.c, __split_huge_page().  Left out: split_swap_cluster(), since slots are not
-/// given out in clusters; shmem_uncharge().
+/// Linux v5.13, mm/huge_memory.c, __split_huge_page().  Left out: huge pages in the swap cache, since slots are
+/// not given out in clusters; shmem_uncharge().
 private func __split_huge_page(_ page: page, _ list: list_head?, _ end: UInt) {
     let head = compound_head(page)
     let nr = Int(thp_nr_pages(head))
-    let swap = PageAnon(head) && PageSwapCache(head) ? kernel.swap_info : nil
-    let offset = Int(swp_offset(swp_entry_t(val: head.private_)))
     let mapping = page_file_mapping(head)
-    if let swap { spin_lock(swap.cache_lock) }
-
+    VM_BUG_ON_PAGE(PageSwapCache(head), "PageSwapCache(head)")
     let lruvec = page_pgdat(head)
     spin_lock(lruvec.lru_lock)
     for i in stride(from: nr - 1, through: 1, by: -1) {
@@ -93,9 +90,6 @@ private func __split_huge_page(_ page: page, _ list: list_head?, _ end: UInt) {
             ops.put_page(tail)
         } else if let mapping {
             mapping.slot(Int(tail.index)).pointee = UInt(bitPattern: address(tail))
-        } else if let swap {
-            swap.slot(offset + i).pointee = UInt(bitPattern: address(tail))
-            swap.changes += 1
         }
     }
     ClearPageCompound(head)
@@ -103,13 +97,8 @@ private func __split_huge_page(_ page: page, _ list: list_head?, _ end: UInt) {
 
     // The frozen count comes back: the caller's reference is kept by `page`, see below; one is the cache's.
     yield_point("page_count")
-    if PageAnon(head) {
-        page_ref_add(head, swap == nil ? 1 : 2)
-        if let swap { spin_unlock(swap.cache_lock) }
-    } else {
-        page_ref_add(head, 2)
-        spin_unlock(mapping!.i_pages_lock)
-    }
+    page_ref_add(head, mapping == nil ? 1 : 2)
+    if let mapping { spin_unlock(mapping.i_pages_lock) }
     local_irq_enable()
     pageLockWasSplit(head, page)
 
