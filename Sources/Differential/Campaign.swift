@@ -199,7 +199,8 @@ public final class Campaign {
             let claim = claims.first { $0.covers(level, name, direction) }
             let finding = Finding(
                 level: level.rawValue, direction: direction, subject: [name],
-                verdict: claim == nil ? .divergent : .expected, traces: 1, seed: seed, firstDivergence: nil, broken: [],
+                verdict: claim == nil ? .divergent : .expected, traces: 1, seed: seed,
+                firstDivergence: picture.firstDivergence, broken: [],
                 difference: ["- \(name): \(before)", "+ \(name): \(after)"], trace: trace.description,
                 effort: "under one schedule, the same on both sides, with the same results and state", claim: claim?.sentence)
             merge(finding)

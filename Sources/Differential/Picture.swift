@@ -10,7 +10,8 @@ import VariantKit
 struct Picture {
     let base: RunDetail
     let patched: RunDetail
-    private let firstDivergence: String?
+    /// Where the two executions first did something different.
+    let firstDivergence: String?
 
     /// Runs the loaded trace under the schedule on both sides.
     init(_ pair: PairOfMachines, _ seed: ScheduleSeed) {

@@ -13,8 +13,13 @@ func install_page_vma_mapped(_ ops: kernel_ops) {
 }
 
 /// Drops the page table lock of a walk that ends early.  Linux v5.13, include/linux/rmap.h.
-public func page_vma_mapped_walk_done(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>) {
-    if let ptl = pvmw.pointee.ptl { spin_unlock(ptl) }
+///
+/// It is a macro's worth of code in C as well, so the yield point has the caller's name.
+@inline(__always)
+public func page_vma_mapped_walk_done(
+    _ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>, _ function: StaticString = #function
+) {
+    if let ptl = pvmw.pointee.ptl { spin_unlock(ptl, function) }
 }
 
 /// Linux v5.13, mm/page_vma_mapped.c, not_found().
