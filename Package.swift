@@ -43,8 +43,15 @@ let package = Package(
         .executableTarget(
             name: "TestWorker", dependencies: ["KernelModel", "Processes", "Simulation"], path: "Tests/TestWorker"),
         .testTarget(name: "CommandLineTests", dependencies: ["mmdiff"]),
+        .testTarget(
+            name: "DifferentialTests",
+            dependencies: [
+                "CKernel", "Simulation", "KernelModel", "Traces", "VariantKit", "Differential", "MunlockSplit",
+            ]),
         .testTarget(name: "KernelModelTests", dependencies: ["CKernel", "Simulation", "KernelModel"]),
         .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestWorker"]),
+        .testTarget(name: "SimulationTests", dependencies: ["CKernel", "CFiber", "Simulation"]),
+        .testTarget(name: "StyleTests"),
         .testTarget(
             name: "TracesTests", dependencies: ["Traces", "CKernel", "KernelModel", "Simulation"],
             exclude: ["Broken", "Inputs"]),

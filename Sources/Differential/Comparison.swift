@@ -13,14 +13,20 @@ public final class PairOfMachines {
     public let base: Machine
     public let patched: Machine
 
+    /// Makes the pair that a process has, in arenas of its own.
+    ///
     /// - Parameter permuted: lay out the second machine's memory in another order, too: an identity pair
     ///   must be able to fail.
-    public init(base: Variant, patched: Variant, permuted: Bool = true) throws {
-        guard let era = Era.named(base.era) else { throw UnknownEra(name: base.era) }
+    public convenience init(base: Variant, patched: Variant, permuted: Bool = true) throws {
         guard let first = Arena(slot: 0), let second = Arena(slot: 1) else { throw NoAddressSpace() }
-        self.base = Machine(arena: first, operations: table(era, base))
+        try self.init(base: base, patched: patched, permuted: permuted, arenas: (first, second))
+    }
+
+    init(base: Variant, patched: Variant, permuted: Bool = true, arenas: (Arena, Arena)) throws {
+        guard let era = Era.named(base.era) else { throw UnknownEra(name: base.era) }
+        self.base = Machine(arena: arenas.0, operations: operationsTable(era, base))
         self.patched = Machine(
-            arena: second, operations: table(era, patched),
+            arena: arenas.1, operations: operationsTable(era, patched),
             layout: permuted ? Layout(poison: 0xa5, permutation: 1) : Layout())
         markChangedFunctions(base.changedFunctions + patched.changedFunctions)
     }
@@ -57,10 +63,11 @@ public struct UnknownEra: Error, CustomStringConvertible {
 }
 
 public struct NoAddressSpace: Error, CustomStringConvertible {
+    public init() {}
     public var description: String { "the fixed addresses of the simulated memory are taken" }
 }
 
-private func table(_ era: Era, _ variant: Variant) -> kernel_ops {
+func operationsTable(_ era: Era, _ variant: Variant) -> kernel_ops {
     makeOperationsTable { ops in
         era.install(ops)
         variant.install(ops)

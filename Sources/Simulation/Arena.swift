@@ -15,7 +15,7 @@ public final class Arena {
     public static let capacity = 1 << 20
     /// Bytes of stack of each task: kernel code in a debug build used up to 20 KiB.
     public static let stackSize = 256 << 10
-    public static let slots = 4
+    public static let slots = 5
 
     private static let firstAddress: UInt = 0x7e00_0000_0000
     private static let slotSpacing: UInt = 0x1000_0000

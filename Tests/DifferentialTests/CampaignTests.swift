@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import CKernel
+import KernelModel
+import MunlockSplit
+import Simulation
+import Testing
+import Traces
+import VariantKit
+
+@testable import Differential
+
+extension DifferentialTests {
+    /// Campaigns find what is there and nothing else.
+    @Suite struct CampaignTests {
+        @Test func aVariantEqualsItself() throws {
+            let campaign = try campaign("try_to_munlock", "try_to_munlock", traces: isDebugBuild ? 100 : 300)
+            expectSilence(campaign)
+        }
+
+        @Test func swiftEqualsC() throws {
+            let campaign = try campaign(
+                "page_mlock.posted", "page_mlock.posted.c", traces: isDebugBuild ? 100 : 300)
+            expectSilence(campaign)
+        }
+
+        private func expectSilence(_ campaign: Campaign) {
+            // What both sides break is no difference.
+            for finding in campaign.findings where finding.direction != .both {
+                Issue.record("\(finding.key): \(finding.difference)\n\(finding.trace)")
+            }
+            let progress = campaign.progress
+            #expect(progress.traces > progress.skipped * 4)
+            #expect(progress.schedules == progress.traces * 64)
+            #expect(progress.reached > 0)
+        }
+
+        /// 64 schedules of a trace are 64 different ones, but for traces with few to choose from.
+        @Test func schedulesAreDistinct() throws {
+            let pair = try pair("try_to_munlock", "try_to_munlock")
+            scheduler.recording = 1
+            defer { scheduler.recording = 0 }
+            var (runs, distinct) = (0, 0)
+            for number in 0..<50 {
+                guard pair.load(try CompiledTrace(traces.trace(1, number), vocabulary)) else { continue }
+                var seen: Set<[UInt64]> = []
+                for schedule in 0..<64 {
+                    ScheduleSeed(seed: 1, trace: number, schedule: schedule).strategy().install()
+                    _ = pair.base.run()
+                    seen.insert(decisions())
+                }
+                runs += 64
+                distinct += seen.count
+            }
+            #expect(distinct * 2 > runs, "\(distinct) of \(runs) schedules differ")
+        }
+
+        private func decisions() -> [UInt64] {
+            (0..<Int(scheduler.nr_decisions)).map {
+                let decision = scheduler.decision($0).pointee
+                return UInt64(decision.task) << 56 | UInt64(decision.next) << 48 | UInt64(decision.op) << 32
+                    | UInt64(decision.yield_point) << 16 | UInt64(decision.occurrence)
+            }
+        }
+    }
+}
