@@ -14,7 +14,7 @@ public struct CampaignConfiguration: Codable, Sendable {
     /// Traces to run; nil: until the time is up.
     public var traces: Int?
     /// Schedules of each trace before it is compared.
-    public var schedules = 64
+    public var schedules = 128
     /// Seconds; nil: until the traces are run.
     public var seconds: Double?
     /// This part of the traces, of so many parts: how parallel workers share the work.
@@ -43,6 +43,8 @@ public struct CampaignProgress: Codable, Sendable {
     /// Traces whose set-up did not run.
     public var skipped = 0
     public var schedules = 0
+    /// Different ones among them.
+    public var distinct = 0
     /// Schedules that entered a changed function.
     public var reached = 0
     public var steps = 0
@@ -124,6 +126,7 @@ public final class Campaign {
         let comparison = pair.compare(seed, schedules: configuration.schedules)
         progress.traces += 1
         progress.schedules += comparison.schedules
+        progress.distinct += comparison.distinct
         progress.reached += comparison.reached
         progress.steps += comparison.steps
         if let place = comparison.differsInEvents { noteCounts(.events, place, trace) }

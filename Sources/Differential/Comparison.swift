@@ -84,6 +84,8 @@ struct Candidate {
 /// What comparing one trace gave.
 struct TraceComparison {
     var schedules = 0
+    /// Different ones among them.
+    var distinct = 0
     /// Schedules in which a changed function was entered.
     var reached = 0
     var steps = 0
@@ -96,9 +98,14 @@ struct TraceComparison {
 }
 
 extension PairOfMachines {
-    /// Runs the loaded trace under `count` schedules on both sides.
+    /// Schedules after which a trace must have entered a changed function.
+    private static let probes = 4
+
+    /// Runs the loaded trace under `count` schedules on both sides, or under a few where it does not enter
+    /// what the pair changes.
     func compare(_ seed: ScheduleSeed, schedules count: Int) -> TraceComparison {
         var result = TraceComparison()
+        var schedules: Set<UInt64> = []
         var essences: (base: Set<Outcome.Essence>, patched: Set<Outcome.Essence>) = ([], [])
         var suspects: [(ScheduleSeed, Outcome.Essence, Outcome.Essence)] = []
         var broken: (base: UInt32, patched: UInt32) = (0, 0)
@@ -107,10 +114,13 @@ extension PairOfMachines {
             place.strategy().install()
             let first = base.run()
             let entered = kernel.reached != 0
+            schedules.insert(kernel.schedule)
             result.steps += Int(kernel.steps)
             let second = patched.run()
             result.schedules += 1
             if entered || kernel.reached != 0 { result.reached += 1 }
+            // A trace that does not enter a changed function soon is not worth its time.
+            if number + 1 == PairOfMachines.probes && result.reached == 0 { break }
             broken.base |= first.violations
             broken.patched |= second.violations
             if first.essence == second.essence {
@@ -121,6 +131,7 @@ extension PairOfMachines {
             essences.patched.insert(second.essence)
             if first.essence != second.essence { suspects.append((place, first.essence, second.essence)) }
         }
+        result.distinct = schedules.count
         result.brokenOnBoth = broken.base & broken.patched
         result.candidates = candidates(suspects, essences.base, essences.patched)
         return result

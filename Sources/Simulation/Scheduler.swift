@@ -148,6 +148,7 @@ private func switchTask(from task: task_struct, to next: UInt8, forced: Bool) {
     }
     if scheduler.recording != 0 { recordDecision(task, next, forced) }
     kernel.context_switches += 1
+    kernel.schedule = mix(kernel.schedule ^ UInt64(task.steps) << 24 ^ UInt64(task.number) << 8 ^ UInt64(next))
     let target = kernel.task(Int(next))
     kernel.current = target
     arrive(jump_fcontext(target.context!, unsafeBitCast(task, to: UnsafeMutableRawPointer.self)))

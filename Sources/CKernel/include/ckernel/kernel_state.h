@@ -236,6 +236,7 @@ KERNEL_OBJECT(kernel_state) {
 	u32 steps;
 	u32 violations;      /* mask of enum violation_kind */
 	u32 context_switches;
+	u64 schedule;        /* hash of the switches so far: tells schedules apart */
 	u64 reached;         /* not 0: a function that the compared variants change was entered */
 	struct violation violation[MAX_VIOLATIONS];
 	u32 lock_order[NR_LOCK_CLASSES]; /* [a] has bit b: b was taken while a was held */
