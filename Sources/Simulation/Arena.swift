@@ -26,6 +26,7 @@ public final class Arena {
     private let stacks: UnsafeMutableRawPointer
     private var template: UnsafeMutableRawPointer?
     private var templateSize = 0
+    private var filledWith: UInt8?
 
     /// Maps slot `slot`.  Each slot can be mapped once a process.
     public init?(slot: Int) {
@@ -61,7 +62,9 @@ public final class Arena {
 
     /// Empties the arena: all of it becomes zero, or `poison` where nothing has been allocated yet.
     public func clear(poison: UInt8 = 0) {
-        memset(base, Int32(poison), Arena.capacity)
+        // What lies above the high-water mark still holds the poison.
+        memset(base, Int32(poison), poison == filledWith ? used : Arena.capacity)
+        filledWith = poison
         let header = (sizeof_kernel_state() + 63) & ~63
         memset(base, 0, header)
         root.arena_end = (base + header).assumingMemoryBound(to: CChar.self)

@@ -121,8 +121,23 @@ private func decideByPriority(_ task: task_struct, _ forced: Bool) -> UInt8 {
             task.priority = UInt32(key >> 48) << 3 + UInt32(task.number)
         }
     }
-    let runnable = runnableTasks() & ~(forced ? 1 << UInt32(task.number) : 0)
+    return forced ? firstOther(task) : firstAhead(of: task)
+}
+
+/// The runnable task of highest priority besides `task`; `task` itself if there is none.
+private func firstOther(_ task: task_struct) -> UInt8 {
+    let runnable = runnableTasks() & ~(1 << UInt32(task.number))
     return runnable == 0 ? task.number : highestPriority(runnable)
+}
+
+/// The runnable task of highest priority; only those ahead of `task` are looked at.
+private func firstAhead(of task: task_struct) -> UInt8 {
+    var chosen = task
+    for number in 0..<Int(kernel.nr_tasks) {
+        let other = kernel.task(number)
+        if other.priority > chosen.priority && isRunnable(other) { chosen = other }
+    }
+    return chosen.number
 }
 
 private func highestPriority(_ candidates: UInt32) -> UInt8 {

@@ -11,10 +11,17 @@ import CKernel
 @inline(__always)
 func yieldPointNumber(_ function: UnsafePointer<CChar>, _ label: UnsafePointer<CChar>) -> Int {
     let key = UInt(bitPattern: function) &* 0x9e37_79b9_7f4a_7c15 ^ UInt(bitPattern: label) &* 0xc2b2_ae3d_27d4_eb4f
-    let cached = scheduler.cached((key >> 20) % UInt(YIELD_POINT_CACHE))
+    let slot = (key >> 20) % UInt(YIELD_POINT_CACHE)
+    var cached = scheduler.cached(slot)
     if cached.pointee.function == function && cached.pointee.label == label {
         return Int(cached.pointee.number)
     }
+    // A second place, so that two names that fall on one do not drive each other out.
+    cached = scheduler.cached(slot ^ 1)
+    if cached.pointee.function == function && cached.pointee.label == label {
+        return Int(cached.pointee.number)
+    }
+    if scheduler.cached(slot).pointee.function == nil { cached = scheduler.cached(slot) }
     let number = internYieldPoint(function, label)
     cached.pointee = yield_point_cache(function: function, label: label, number: UInt32(number))
     return number
