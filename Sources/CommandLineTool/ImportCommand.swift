@@ -2,6 +2,9 @@
 // mmdiff import: traces from what real programs did.
 
 import ArgumentParser
+import Foundation
+import KernelModel
+import Traces
 
 struct ImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,13 +17,20 @@ struct ImportStraceCommand: ParsableCommand {
         commandName: "strace", abstract: "Read a log of strace.",
         discussion: "Record one with: strace -f -ttt -e trace=memory,process -o LOG PROGRAM")
 
-    @Argument(help: "The log, a file.", completion: .file())
+    @ArgumentParser.Argument(help: "The log, a file.", completion: .file())
     var log: String
 
     @Option(name: .shortAndLong, help: "Where to write the trace; to the standard output if not given.")
     var output: String?
 
     func run() throws {
-        throw InputError("import is not there yet")
+        let imported = try StraceImport(try readInput(log), file: log, vocabulary: Vocabulary(Era.all[0]))
+        for sentence in imported.summary { complain(sentence) }
+        guard let output else { return print(imported.trace, terminator: "") }
+        do {
+            try imported.trace.description.write(toFile: output, atomically: true, encoding: .utf8)
+        } catch {
+            throw InputError("cannot write \(output)")
+        }
     }
 }

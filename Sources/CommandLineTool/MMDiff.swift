@@ -45,6 +45,9 @@ public struct MMDiff: ParsableCommand {
         case is NameError, is UserVariantError, is TraceError, is InputError:
             complain("mmdiff: \(error)")
             return .badInput
+        case is CrashedRun:
+            complain("mmdiff: \(error)")
+            return .difference
         default:
             let code = exitCode(for: error)
             guard code != .success else {

@@ -127,7 +127,7 @@ struct RunCommand: ParsableCommand {
         if finding.verdict.isUnexpected {
             let file = try files.write(finding, family: pair.family, pair: pair.name)
             reported.traceFile = file
-            if let variant = pair.side(finding.direction) { reported.replay = "mmdiff replay \(file) --variant \(variant)" }
+            reported.replay = pair.side(finding.direction).map { "mmdiff replay \(file) --variant \($0)" }
         }
         return reported
     }
@@ -145,13 +145,18 @@ extension PairReport {
 }
 
 extension PairToRun {
-    /// The side that shows a difference.
+    /// The side that shows a difference, as `mmdiff replay` takes it.
     fileprivate func side(_ direction: Finding.Direction) -> String? {
         switch direction {
-        case .new: patched
-        case .lost: base
+        case .new: patched + standing(compiled.patched, compiled.base, base)
+        case .lost: base + standing(compiled.base, compiled.patched, patched)
         case .both: nil
         }
+    }
+
+    /// What a C file stands on.
+    private func standing(_ side: CompiledPair.Side, _ other: CompiledPair.Side, _ name: String) -> String {
+        if case .library = side, case .variant = other { " --on \(name)" } else { "" }
     }
 }
 

@@ -9,6 +9,8 @@ enum WorkerJob: Codable {
     /// Sends the text back: for `mmdiff doctor`.
     case echo(String)
     case campaign(CampaignJob)
+    case replay(ReplayJob)
+    case explore(ExploreJob)
 }
 
 struct WorkerCommand: ParsableCommand {
@@ -20,6 +22,8 @@ struct WorkerCommand: ParsableCommand {
             switch job {
             case .echo(let text): try worker.send(text)
             case .campaign(let campaign): try campaign.run(worker)
+            case .replay(let replay): try replay.run(worker)
+            case .explore(let exploration): try exploration.run(worker)
             }
         }
     }

@@ -6,6 +6,7 @@ import CKernel
 import KernelModel
 import Simulation
 import Traces
+import VariantKit
 
 /// One side of a comparison: an arena, a variant's table, a trace.
 public final class Machine {
@@ -18,6 +19,13 @@ public final class Machine {
         self.arena = arena
         self.operations = operations
         self.layout = layout
+    }
+
+    /// A machine of its own for `variant`.
+    public convenience init(_ variant: Variant, slot: Int, layout: Layout = Layout()) throws {
+        guard let era = Era.named(variant.era) else { throw UnknownEra(name: variant.era) }
+        guard let arena = Arena(slot: slot) else { throw NoAddressSpace() }
+        self.init(arena: arena, operations: operationsTable(era, variant), layout: layout)
     }
 
     /// Boots the machine of `trace` and runs its set-up.

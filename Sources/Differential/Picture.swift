@@ -66,8 +66,17 @@ struct Picture {
         return Finding(
             level: level, direction: direction, subject: subject, verdict: .divergent, traces: 1, seed: seed,
             firstDivergence: firstDivergence, broken: self[settled.side].broken,
-            difference: StateDifference(base.tree, patched.tree).lines, trace: trace.description,
+            difference: difference, trace: trace.description,
             effort: settled.effort, claim: nil)
+    }
+
+    /// The difference of the two states; of the results alone where one side cannot come to rest.
+    private var difference: [String] {
+        let unsettled = [Side.base, .patched].filter { self[$0].outcome.state == 0 }
+        guard unsettled.count == 1 else { return StateDifference(base.tree, patched.tree).lines }
+        let (before, after) = (base.tree.withoutState, patched.tree.withoutState)
+        let side = unsettled[0] == .base ? "before" : "after"
+        return StateDifference(before, after).lines + ["  \(side) the patch the machine does not come to rest"]
     }
 
     /// The first step that is not the same on both sides.
@@ -93,7 +102,7 @@ struct Step: Equatable {
 }
 
 /// Keeps the steps of a run.
-private struct StepLog {
+struct StepLog {
     init() {
         if scheduler.log == nil { scheduler.log = .allocate(capacity: Int(MAX_LOG_ENTRIES)) }
     }
@@ -121,5 +130,14 @@ func endName(_ end: UInt8) -> String {
     case RUN_LIVELOCK: "livelock"
     case RUN_BUG: "bug"
     default: "unfinished"
+    }
+}
+
+extension StateNode {
+    /// The results and the events of a run, without what it left behind.
+    fileprivate var withoutState: StateNode {
+        var node = self
+        node.children = children.filter { $0.name == "events" || $0.name.hasPrefix("results") }
+        return node
     }
 }

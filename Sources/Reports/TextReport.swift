@@ -95,7 +95,8 @@ extension Finding {
 }
 
 extension BrokenInvariant {
-    fileprivate var told: [String] {
+    /// The rule, and where it was broken.
+    var told: [String] {
         let held = lock.map { ", \($0)" } ?? ""
         return ["\(name): \(rule)", "  at t\(task) op \(op) \(place)\(held)"]
     }

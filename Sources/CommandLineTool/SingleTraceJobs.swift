@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Jobs about one trace: to replay it, and to explore it.
+
+import Differential
+import KernelModel
+import Processes
+import Traces
+import VariantKit
+
+/// Runs one trace once, on one variant.
+struct ReplayJob: Codable {
+    /// The variant is its patched side; a C file stands on the base.
+    var pair: CompiledPair
+    var trace: String
+
+    func run(_ worker: Worker) throws {
+        worker.begin("a replay")
+        let trace = try Trace(parsing: trace, file: "the trace", eras: Vocabulary.all)
+        let variant = try commandLineCatalog.load(pair, era: trace.era).patched
+        guard let replay = try Replay(trace, on: variant, vocabulary: trace.vocabulary) else { throw SetupFailure() }
+        try worker.send(replay)
+    }
+}
+
+/// Runs one trace under all schedules, on both sides.
+struct ExploreJob: Codable {
+    var pair: CompiledPair
+    var trace: String
+    var preemptions: Int?
+    var schedules: Int
+
+    func run(_ worker: Worker) throws {
+        worker.begin("an exploration")
+        let trace = try Trace(parsing: trace, file: "the trace", eras: Vocabulary.all)
+        let (base, patched) = try commandLineCatalog.load(pair, era: trace.era)
+        let compiled = try CompiledTrace(trace, trace.vocabulary)
+        let machines = try PairOfMachines(base: base, patched: patched)
+        let exploration = Exploration(machines, compiled, preemptionBound: preemptions, schedules: schedules) {
+            worker.progress()
+        }
+        guard let exploration else { throw SetupFailure() }
+        try worker.send(exploration)
+    }
+}
+
+private struct SetupFailure: Error, CustomStringConvertible {
+    var description: String { "the set-up of the trace does not run to its end" }
+}
+
+extension Trace {
+    /// That of its era, which it was parsed with.
+    fileprivate var vocabulary: Vocabulary { Vocabulary.all.first { $0.era == era }! }
+}
+
+/// Runs a job that sends one result.
+func runJob<Result: Decodable>(_ job: WorkerJob) throws -> Result {
+    var result: Result?
+    let end = try WorkerPool().run([job]) { result = $1 }[0]
+    switch end {
+    case .done: break
+    case .failed(let complaint): throw InputError(complaint)
+    case .crashed(let signal, let place, _): throw CrashedRun("\(signalName(signal)) at \(place.text)")
+    case .hung(let place): throw CrashedRun("an endless loop at \(place.text)")
+    }
+    guard let result else { throw CrashedRun("the worker sent no result") }
+    return result
+}
+
+/// A run that ended its process: for a variant that crashes, that is what is to be seen.
+struct CrashedRun: Error, CustomStringConvertible {
+    var description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}
