@@ -8,14 +8,18 @@ public struct TimeLine {
 
     /// - Parameter title: what ran, on what.
     public init(_ replay: Replay, title: String) {
-        let width = (replay.lines.map { $0.marked.count } + replay.tasks.map(\.count)).max() ?? 0
-        func row(_ column: Int, _ text: String) -> String {
-            String(repeating: " ", count: column * (width + 2)) + text
+        // Where each column begins.
+        var starts = [0]
+        for (number, task) in replay.tasks.enumerated() {
+            let cells = replay.lines.lazy.filter { $0.task == number }.map(\.marked.count)
+            starts.append(starts[number] + max(task.count, cells.max() ?? 0) + 2)
         }
         var lines = [title, ""]
         lines.append(
-            replay.tasks.map { $0 + String(repeating: " ", count: width + 2 - $0.count) }.joined().trimmedRight)
-        lines += replay.lines.map { row($0.task, $0.marked) }
+            replay.tasks.enumerated().reduce("") { head, task in
+                head + String(repeating: " ", count: starts[task.offset] - head.count) + task.element
+            })
+        lines += replay.lines.map { String(repeating: " ", count: starts[$0.task]) + $0.marked }
         let switches = replay.lines.count(where: \.isSwitch)
         lines += ["", "end: \(replay.end), after \(switches) switches; explored under sequential consistency"]
         for broken in replay.broken { lines += broken.told }
@@ -35,11 +39,5 @@ extension Replay.Line {
             case .violation: "*** "
             }
         return (isSwitch ? "> " : "  ") + mark + text
-    }
-}
-
-extension String {
-    fileprivate var trimmedRight: String {
-        String(reversed().drop { $0 == " " }.reversed())
     }
 }
