@@ -116,6 +116,13 @@ let example = """
                 """)
     }
 
+    /// The example of docs/TRACES.md is a trace of the model's own, in canonical form.
+    @Test func theDocumentedExample() throws {
+        let page = String(decoding: try input("../../docs/TRACES.md"), as: UTF8.self)
+        let text = String(page.split(separator: "```\n", maxSplits: 2)[1])
+        #expect(try Trace(parsing: text, file: "TRACES.md", eras: Vocabulary.all).description == text)
+    }
+
     @Test func aScheduleMayBeEmpty() throws {
         let text = "mmdiff trace 1\nera v5.13\ntask t0 p0 cpu=0\nschedule\n"
         let trace = try parse(text)
