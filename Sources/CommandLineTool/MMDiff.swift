@@ -20,7 +20,7 @@ public struct MMDiff: ParsableCommand {
             """,
         subcommands: [
             RunCommand.self, ExploreCommand.self, ReplayCommand.self, ImportCommand.self, ListCommand.self,
-            DoctorCommand.self, WorkerCommand.self, DigestCommand.self,
+            DoctorCommand.self, BenchCommand.self, WorkerCommand.self, DigestCommand.self,
         ])
 
     public init() {}

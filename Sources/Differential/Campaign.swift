@@ -253,7 +253,3 @@ extension Claim {
             && (self.direction == .either || self.direction.rawValue == direction.rawValue)
     }
 }
-
-private func seconds(_ duration: Duration) -> Double {
-    Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
-}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// mmdiff bench: how fast this machine simulates, beside a fixed reference.
+
+import ArgumentParser
+import Differential
+import KernelModel
+import Traces
+import VariantKit
+
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure the simulation on generated traces, every invariant on.")
+
+    @Option(help: "The family whose first pair is measured.")
+    var family = "munlock-split"
+
+    @Option(help: "How many traces of three tasks.")
+    var traces = 100
+
+    @Option(help: "The seed that traces and schedules are drawn from.")
+    var seed: UInt64 = CampaignConfiguration.defaultSeed
+
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        guard (1...100_000).contains(traces) else { throw ValidationError("--traces takes a number from 1 to 100000.") }
+    }
+
+    func run() throws {
+        let family = try commandLineCatalog.family(family)
+        let names = family.pairs[0]
+        guard let base = family.variant(names.base), let patched = family.variant(names.patched),
+            let era = Era.named(base.era)
+        else { throw InputError("\(family.name) has no pair to measure") }
+        let vocabulary = Vocabulary(era: era.name, operations: era.operations)
+        let benchmark = Benchmark(
+            try PairOfMachines(base: base, patched: patched), Generator(vocabulary, weights: family.weights),
+            seed: seed, traces: traces)
+        let measurements = benchmark.run()
+        try output.print(measurements) {
+            table(measurements.map { [$0.name, number($0.value), $0.unit] })
+        }
+    }
+}
+
+/// Three digits that count, without a locale.
+private func number(_ value: Double) -> String {
+    if value < 0 { return "-" + number(-value) }
+    if value >= 100 { return String(Int(value.rounded())) }
+    let thousandths = Int((value * 1000).rounded())
+    let rest = String(thousandths % 1000)
+    return "\(thousandths / 1000)." + String(repeating: "0", count: 3 - rest.count) + rest
+}
