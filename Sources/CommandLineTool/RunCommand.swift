@@ -65,7 +65,7 @@ struct RunCommand: ParsableCommand {
         let report = try report(pairs, parts)
         try output.print(report) { TextReport(report).text }
         if report.hasUnexpected { throw ExitStatus.difference }
-        if report.hasUnreached { throw ExitStatus.cannotTell }
+        if report.hasDoubt { throw ExitStatus.cannotTell }
     }
 
     // MARK: What to run
@@ -138,6 +138,7 @@ extension PairReport {
         traces += progress.traces
         skipped += progress.skipped
         schedules += progress.schedules
+        distinct += progress.distinct
         reached += progress.reached
         measured.seconds = max(measured.seconds, progress.seconds)
         if measured.seconds > 0 { measured.schedulesPerSecond = Int(Double(schedules) / measured.seconds) }

@@ -104,6 +104,7 @@ public final class Campaign {
     public func run() {
         let clock = ContinuousClock()
         let start = clock.now
+        pair.deadline = configuration.seconds.map { start + .seconds($0 + Campaign.grace) }
         var number = configuration.firstOfPart
         while true {
             progress.seconds = seconds(clock.now - start)
@@ -115,6 +116,9 @@ public final class Campaign {
             number += configuration.parts
         }
     }
+
+    /// How long after its time a campaign may settle what it has found, in seconds.
+    private static let grace = 3.0
 
     private func runTrace(_ number: Int) {
         let trace = source.trace(configuration.seed, number)
@@ -162,6 +166,8 @@ public final class Campaign {
         switch pair.settle(candidate, likeness, trace: trace, vocabulary: vocabulary, budget: budget) {
         case .dismissed:
             dismissed[key, default: 0] += 1
+        case .outOfTime:
+            return
         case .undecided:
             dismissed[key, default: 0] += 1
             undecided += 1

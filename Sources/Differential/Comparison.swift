@@ -12,6 +12,8 @@ import VariantKit
 public final class PairOfMachines {
     public let base: Machine
     public let patched: Machine
+    /// When to give up settling a difference; nil: never.
+    var deadline: ContinuousClock.Instant?
 
     /// Makes the pair that a process has, in arenas of its own.
     ///

@@ -34,6 +34,8 @@ enum Settlement {
     case settled(Settled)
     /// Too many schedules, or too many preemptions needed.
     case undecided
+    /// The campaign's time is up.
+    case outOfTime
 }
 
 struct Settled {
@@ -76,6 +78,15 @@ extension PairOfMachines {
     /// Decides about a candidate of the loaded trace.
     func settle(
         _ candidate: Candidate, _ likeness: Likeness, trace: Trace, vocabulary: Vocabulary, budget: SettlementBudget
+    ) -> Settlement {
+        let settlement = settled(candidate, likeness, trace, vocabulary, budget)
+        // What was not run for want of time says nothing.
+        return isOutOfTime ? .outOfTime : settlement
+    }
+
+    private func settled(
+        _ candidate: Candidate, _ likeness: Likeness, _ trace: Trace, _ vocabulary: Vocabulary,
+        _ budget: SettlementBudget
     ) -> Settlement {
         let side = candidate.side
         if sampling(side.other, budget.sampled, candidate.seed, reaches: { likeness.matches($0, candidate.essence) }) {
@@ -129,9 +140,12 @@ extension PairOfMachines {
             let place = number == 0 ? seed : ScheduleSeed(seed: ~seed.seed, trace: seed.trace, schedule: number)
             place.strategy().install()
             if reaches(machine.run().essence) { return true }
+            if isOutOfTime { return false }
         }
         return false
     }
+
+    private var isOutOfTime: Bool { deadline.map { ContinuousClock.now >= $0 } ?? false }
 
     // MARK: Bounded search
 
@@ -175,7 +189,7 @@ extension PairOfMachines {
             machine.useTrace()
             essences.insert(essence)
             found = wanted(essence)
-            return !found
+            return !found && !isOutOfTime
         }
         return (essences, found, result)
     }

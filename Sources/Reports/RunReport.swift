@@ -17,8 +17,9 @@ public struct RunReport: Encodable, Sendable {
 
     /// Whether something differs that nobody expected.
     public var hasUnexpected: Bool { pairs.contains { $0.verdict.isUnexpected } }
-    /// Whether a pair's changed functions were never entered.
-    public var hasUnreached: Bool { pairs.contains { $0.verdict == .unreached } }
+    /// Whether nothing can be said of a pair: its changed functions were never entered, or a difference could
+    /// not be settled.
+    public var hasDoubt: Bool { pairs.contains { [.unreached, .inconclusive].contains($0.verdict) } }
 }
 
 /// One pair.
@@ -30,6 +31,8 @@ public struct PairReport: Encodable, Sendable {
     /// Traces whose set-up did not run.
     public var skipped = 0
     public var schedules = 0
+    /// Schedules that were not like another of the same trace.
+    public var distinct = 0
     /// Schedules that entered a changed function.
     public var reached = 0
     public var findings: [ReportedFinding] = []
@@ -62,7 +65,7 @@ public struct PairReport: Encodable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case family, pair, traces, skipped, schedules, reached, findings, measured, verdict
+        case family, pair, traces, skipped, schedules, distinct, reached, findings, measured, verdict
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -73,6 +76,7 @@ public struct PairReport: Encodable, Sendable {
         try container.encode(traces, forKey: .traces)
         try container.encode(skipped, forKey: .skipped)
         try container.encode(schedules, forKey: .schedules)
+        try container.encode(distinct, forKey: .distinct)
         try container.encode(reached, forKey: .reached)
         try container.encode(findings, forKey: .findings)
         try container.encode(measured, forKey: .measured)

@@ -54,10 +54,11 @@ public struct TextReport {
 
     private mutating func appendTable() {
         let counted: [Verdict] = [.divergent, .crash, .deadlock, .inconclusive, .expected, .preExisting]
-        var rows = [["pair", "verdict", "traces", "schedules", "reached"] + counted.map(\.rawValue)]
+        var rows = [["pair", "verdict", "traces", "schedules", "distinct", "reached"] + counted.map(\.rawValue)]
         for pair in report.pairs {
             rows.append(
-                [pair.pair, pair.verdict.rawValue, "\(pair.traces)", "\(pair.schedules)", "\(pair.reached)"]
+                [pair.pair, pair.verdict.rawValue]
+                    + [pair.traces, pair.schedules, pair.distinct, pair.reached].map { "\($0)" }
                     + counted.map { pair.count($0) == 0 ? "-" : "\(pair.count($0))" })
         }
         lines += aligned(rows)

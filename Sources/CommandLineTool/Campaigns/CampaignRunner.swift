@@ -73,6 +73,7 @@ extension CampaignProgress {
         sum.traces += a.traces
         sum.skipped += a.skipped
         sum.schedules += a.schedules
+        sum.distinct += a.distinct
         sum.reached += a.reached
         sum.steps += a.steps
         sum.differences += a.differences
