@@ -423,11 +423,7 @@ extension KernelModelTests {
                     unmap()
                     mapAnonymous()
                 },
-                .init(0) {
-                    _ = perform(.read, Int(base))
-                    _ = perform(.write, Int(base))
-                    _ = perform(.read, Int(base))
-                })
+                .init(0) { readAndWrite() })
         }
 
         @Test func unmappingWithoutAFlush() {
