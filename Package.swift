@@ -30,7 +30,8 @@ let package = Package(
             path: "Variants/MunlockSplit", exclude: ["C", "README.md"], swiftSettings: modelSettings),
         .target(name: "CMunlockSplit", dependencies: ["CKernel"], path: "Variants/MunlockSplit/C"),
         .target(
-            name: "Differential", dependencies: ["CFiber", "CKernel", "Simulation", "KernelModel", "Traces", "VariantKit"],
+            name: "Differential",
+            dependencies: ["CFiber", "CKernel", "Simulation", "KernelModel", "Traces", "VariantKit"],
             swiftSettings: modelSettings),
         .target(name: "Reports", dependencies: ["Differential", "VariantKit"]),
         .target(

@@ -45,7 +45,9 @@ public final class Benchmark {
         let reference = bareExecutions()
         let whole = phase { _ = $0.run() }
         let pairs = pairsPerSecond()
-        let execution = phase { $0.useTrace(); _ = runInterleaved($0.arena) }
+        let execution = phase {
+            $0.useTrace(); _ = runInterleaved($0.arena)
+        }
         let settling = phase { machine in
             machine.useTrace()
             if runInterleaved(machine.arena) == RUN_COMPLETE && kernel.violations == 0 { _ = settle(machine.arena) }

@@ -211,7 +211,8 @@ public final class Campaign {
                 verdict: claim == nil ? .divergent : .expected, traces: 1, seed: seed,
                 firstDivergence: picture.firstDivergence, broken: [],
                 difference: ["- \(name): \(before)", "+ \(name): \(after)"], trace: trace.description,
-                effort: "under the schedule without preemption, with the same results and state", claim: claim?.sentence)
+                effort: "under the schedule without preemption, with the same results and state", claim: claim?.sentence
+            )
             merge(finding)
         }
     }

@@ -121,10 +121,12 @@ extension PairOfMachines {
         if further.found { return .dismissed }
         let other = side == .patched ? "the base" : "the patched side"
         let reached = further.result.complete ? (bound + 1, further.result) : (bound, found.searched)
-        let extent = reached.1.unbounded
+        let extent =
+            reached.1.unbounded
             ? "all \(reached.1.schedules) schedules"
             : "all \(reached.1.schedules) schedules with at most \(counted(reached.0, "preemption"))"
-        let effort = "shown with \(counted(found.preemptions, "preemption")); \(other) has it in none of \(extent)"
+        let effort =
+            "shown with \(counted(found.preemptions, "preemption")); \(other) has it in none of \(extent)"
             + " of the cut-down trace, nor in \(budget.sampledAtTheEnd) random ones"
         return .settled(
             Settled(side: side, trace: trace, compiled: compiled, schedule: found.schedule, effort: effort))

@@ -174,7 +174,8 @@ extension Parser {
         let name = scanner.word()
         guard let operation = vocabulary[name] else {
             if ["mmdiff", "era", "machine", "file", "setup"].contains(name) {
-                throw scanner.error("'\(name)' comes too late", expected: "a step, 'task' or 'schedule'", column: column)
+                throw scanner.error(
+                    "'\(name)' comes too late", expected: "a step, 'task' or 'schedule'", column: column)
             }
             let isName = name.utf8.first.map { !isDigit($0) } ?? false
             let problem = isName ? "unknown operation \(quoted(name))" : "found \(found)"
