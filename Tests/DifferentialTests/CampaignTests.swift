@@ -35,16 +35,6 @@ extension DifferentialTests {
             #expect(finding.broken.contains { names.contains($0.name) })
         }
 
-        /// The posted walker reads VM_LOCKED before it holds the page table lock: a page stays mlocked for ever.
-        @Test(.enabled(if: !isDebugBuild, "takes minutes in a debug build"))
-        func thePageThatStaysMlockedIsFound() throws {
-            let names: Set = ["mlocked-without-vma"]
-            let campaign = try campaign("try_to_munlock", "page_mlock.posted", traces: 6000) {
-                $0.isNewlyBroken(names)
-            }
-            #expect(campaign.findings.contains { $0.isNewlyBroken(names) && $0.verdict == .divergent })
-        }
-
         private func expectSilence(_ campaign: Campaign) {
             // What both sides break is no difference.
             for finding in campaign.findings where finding.direction != .both {

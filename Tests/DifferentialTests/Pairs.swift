@@ -42,9 +42,3 @@ func campaign(
     campaign.run()
     return campaign
 }
-
-#if DEBUG
-    let isDebugBuild = true
-#else
-    let isDebugBuild = false
-#endif

@@ -45,6 +45,29 @@ enum TestMachine {
         _ = report(end, "", sourceLocation)
     }
 
+    /// Runs `body` as `run` does, on a kernel some of whose functions `mutant` has broken; `atRest` may spoil what
+    /// is left.  The kinds of what it broke, as a mask.
+    static func violations(
+        _ shape: MachineShape, mutant: (kernel_ops) -> Void = { _ in }, atRest: () -> Void = {},
+        _ body: @escaping () -> Void
+    ) -> UInt32 {
+        boot(shape)
+        let table = makeOperationsTable(Era.v5_13.install)
+        mutant(table)
+        kernel.ops = table
+        let task = kernel.task(0)
+        var end = runAlone(task) {
+            body()
+            checkNothingHeldAtReturn()
+        }
+        if end == RUN_COMPLETE { end = runAlone(task) { ops.lru_add_drain_all() } }
+        if end == RUN_COMPLETE {
+            atRest()
+            checkInvariantsAtRest()
+        }
+        return kernel.violations
+    }
+
     /// What one task of a race does, and for which process.
     struct Racer {
         let process: Int
