@@ -100,7 +100,7 @@ struct RunCommand: ParsableCommand {
             })
     }
 
-    /// The findings of all parts, each once, in the order of the traces that showed them first.
+    /// The findings of all parts, each once.
     private func merged(_ parts: [PartOfPair]) -> [Finding] {
         var result: [Finding] = []
         for finding in parts.flatMap(\.findings) {
@@ -112,8 +112,13 @@ struct RunCommand: ParsableCommand {
                 result.append(finding)
             }
         }
-        return result.enumerated().sorted { ($0.element.seed.trace, $0.offset) < ($1.element.seed.trace, $1.offset) }
-            .map(\.element)
+        // The gravest first; of equal ones, what an earlier trace showed.
+        let levels = ["crash", "invariants"] + Level.allCases.map(\.rawValue)
+        func rank(_ number: Int) -> (Int, Int, Int) {
+            let finding = result[number]
+            return (levels.firstIndex(of: finding.level) ?? levels.count, finding.seed.trace, number)
+        }
+        return result.indices.sorted { rank($0) < rank($1) }.map { result[$0] }
     }
 
     private func reported(_ finding: Finding, _ pair: PairToRun, _ files: TraceFiles) throws -> ReportedFinding {

@@ -33,7 +33,7 @@ public struct TextReport {
         lines.append("")
         lines.append("  \(number). \(finding.verdict.rawValue): \(finding.headline)")
         add("settled", [finding.effort])
-        add("diverges", finding.firstDivergence.map { [$0] } ?? [])
+        add(finding.verdict == .crash ? "at" : "diverges", finding.firstDivergence.map { [$0] } ?? [])
         add("breaks", finding.broken.flatMap(\.told))
         add("state", finding.difference)
         add("claim", finding.claim.map { ["\"\($0)\""] } ?? [])
