@@ -70,7 +70,8 @@ import Testing
     func aFileThatCrashesIsAFinding(_ code: String, _ words: String) throws {
         let end = try run("--pair", "page_mlock.posted..\(pageMlockOne(code))", "--traces", "60", "--jobs", "1")
         #expect(end.status == 1)
-        #expect(end.output.contains("crash: \(words)") || end.output.contains(words))
+        #expect(end.output.contains("1. crash: "))
+        #expect(end.output.contains(words))
         #expect(end.output.contains("page_mlock"))
     }
 
@@ -83,19 +84,20 @@ import Testing
         #expect(end.status == 1)
         #expect(end.errors == "")
         for text in [
-            "divergent: ", "settled ", "explored under sequential consistency; seed 1",
+            "divergent: held-at-return (invariants; new", "settled ", "explored under sequential consistency; seed 1",
             "mmdiff run munlock-split --pair page_mlock.posted..page_mlock.merged --seed 1 --traces ",
         ] { #expect(end.output.contains(text)) }
         #expect(try mmdiff(arguments + output).output == end.output)
 
         let trace = try #require(
             FileManager.default.enumerator(atPath: folder.appending(path: "found").path)?
-                .compactMap { $0 as? String }.sorted().first { $0.hasSuffix(".trace") })
+                .compactMap { $0 as? String }.sorted().first { $0.contains("new-held-at-return") })
         let path = folder.appending(path: "found/\(trace)").path
         let replay = try mmdiff("replay", path, "--variant", "page_mlock.merged")
         #expect(replay.status == 0)
         #expect(replay.output.contains("t0 "))
-        #expect(replay.output.contains("end: "))
+        #expect(replay.output.contains("*** held-at-return"))
+        #expect(try !mmdiff("replay", path, "--variant", "page_mlock.posted").output.contains("***"))
     }
 
     @Test func aRunThatEntersNothingCannotTell() throws {
