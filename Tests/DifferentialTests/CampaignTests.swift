@@ -42,7 +42,8 @@ extension DifferentialTests {
             }
             let progress = campaign.progress
             #expect(progress.traces > progress.skipped * 4)
-            #expect(progress.schedules == progress.traces * 64)
+            // Traces that do not get to what the pair changes are not tried often.
+            #expect(progress.schedules > progress.traces)
             #expect(progress.reached > 0)
         }
 
