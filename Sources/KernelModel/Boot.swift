@@ -109,16 +109,17 @@ private func createTasks(_ tasks: [TaskShape]) {
 }
 
 /// As many objects as a machine of this size can use: each vma may have its own anon_vma, and each
-/// anon_vma of each process reaches the vmas of all.
+/// anon_vma of each process reaches the vmas of all.  Large machines run imported programs, which map much.
 private func createCaches(_ shape: MachineShape, _ layout: Layout) {
     let seed = layout.permutation
+    let size = shape.pages > 32 ? 2 : 1
     kmem_cache_create(CACHE_mm_struct, size: sizeof_mm_struct(), count: Int(MAX_MMS), permutation: seed)
-    kmem_cache_create(CACHE_vm_area_struct, size: sizeof_vm_area_struct(), count: 32, permutation: seed)
+    kmem_cache_create(CACHE_vm_area_struct, size: sizeof_vm_area_struct(), count: 32 * size, permutation: seed)
     kmem_cache_create(
-        CACHE_anon_vma, size: sizeof_anon_vma(), count: 24, typesafeByRCU: true, permutation: seed)
+        CACHE_anon_vma, size: sizeof_anon_vma(), count: 24 * size, typesafeByRCU: true, permutation: seed)
     kmem_cache_create(CACHE_anon_vma_chain, size: sizeof_anon_vma_chain(), count: 64, permutation: seed)
     kmem_cache_create(
-        CACHE_page_table, size: sizeof_page_table(shape.ptrsPerPte), count: 24, permutation: seed)
+        CACHE_page_table, size: sizeof_page_table(shape.ptrsPerPte), count: 24 * size, permutation: seed)
 }
 
 private func createFiles(_ shape: MachineShape) {

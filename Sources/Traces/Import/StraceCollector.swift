@@ -16,29 +16,25 @@ struct StraceCollector {
     /// Calls beyond what a program may have, by task.
     private(set) var beyondLimit: [Int]
     private(set) var droppedTouches = 0
+    var droppedMappings = 0
     private var inSetup = true
-    /// Forks that a task has still to make.
-    private var forksToCome: [Int]
 
-    init(_ log: StraceLog, _ tasks: StraceTasks, _ vocabulary: Vocabulary) {
+    init(_ log: StraceLog, processes: Int, _ vocabulary: Vocabulary) throws(TraceError) {
         self.log = log
-        self.tasks = tasks
+        tasks = StraceTasks(log, processes: processes) { StraceTranslator.isStep($0, vocabulary) }
         self.vocabulary = vocabulary
         translator = StraceTranslator(log, vocabulary, spaces: tasks.spaces.count)
         let count = tasks.selection.count
         programs = Array(repeating: [], count: count)
         beyondLimit = Array(repeating: 0, count: count)
-        forksToCome = Array(repeating: 0, count: count)
-        for space in tasks.spaces where space.process != nil {
-            if let creator = space.creator { forksToCome[task(of: creator)] += 1 }
-        }
+        try collect()
     }
 
     private func task(of thread: Int) -> Int {
         tasks.threads[tasks.selected(thread)].task ?? 0
     }
 
-    mutating func collect() throws(TraceError) {
+    private mutating func collect() throws(TraceError) {
         // Processes that were there when the log began.
         for (number, space) in tasks.spaces.enumerated() where number > 0 && space.creator == nil {
             if let process = space.process { fork(process, number, from: 0, knowsParent: false) }
@@ -58,7 +54,16 @@ struct StraceCollector {
                 add(try translator.steps(for: call, space: tasks.threads[thread].space), to: task)
             }
         }
+        dropBystanders()
+        cutToLimits()
         dropTouches()
+    }
+
+    var allSteps: [RealStep] { setup + programs.flatMap { $0 } }
+
+    mutating func keepSteps(where isKept: (RealStep) -> Bool) {
+        setup = setup.filter(isKept)
+        programs = programs.map { $0.filter(isKept) }
     }
 
     private mutating func fork(_ process: Int, _ space: Int, from creator: Int, knowsParent: Bool) {
@@ -73,7 +78,6 @@ struct StraceCollector {
         if tasks.spaces[space].creator == nil {
             setup.append(step)
         } else {
-            forksToCome[task(of: parent)] -= 1
             programs[task(of: parent)].append(step)
         }
         if let own = tasks.threads.first(where: { $0.space == space && $0.task != nil })?.task {
@@ -85,26 +89,44 @@ struct StraceCollector {
         steps.count { $0.kind != .touch }
     }
 
-    /// Room must be left for forks: others wait for them.
+    /// Collects more than a program may have, since much of it is left out afterwards.
     private func isFull(_ task: Int) -> Bool {
-        withoutTouches(programs[task]) + forksToCome[task] >= MachineShape.maximalOps
+        programs[task].count + (task == 0 ? setup.count : 0) >= 8 * MachineShape.maximalOps
     }
 
     private mutating func add(_ steps: [RealStep], to task: Int) {
-        guard !steps.isEmpty else { return }
-        let room = MachineShape.maximalOps - withoutTouches(programs[task]) - forksToCome[task]
-        guard withoutTouches(steps) <= room else {
-            beyondLimit[task] += 1
-            return
-        }
         for step in steps {
             inSetup = inSetup && (task != 0 || step.kind == .mapping || step.kind == .touch)
-            if inSetup && task == 0 && setup.count < MachineShape.maximalOps {
+            if inSetup && task == 0 {
                 setup.append(step)
             } else {
                 programs[task].append(step)
             }
         }
+    }
+
+    /// What the set-up has no room for goes to the first program, and what a program has no room for goes.
+    private mutating func cutToLimits() {
+        let (fits, rest) = divided(setup, room: MachineShape.maximalOps)
+        setup = fits
+        programs[0] = rest + programs[0]
+        for task in programs.indices {
+            // Forks stay: others wait for them.
+            let forks = programs[task].count { $0.kind == .fork }
+            let (fits, rest) = divided(programs[task], room: MachineShape.maximalOps - forks)
+            programs[task] = fits + rest.filter { $0.kind == .fork }
+            beyondLimit[task] += rest.count { $0.line != nil && $0.kind != .fork }
+        }
+    }
+
+    /// So many steps, forks and accesses not counted, and the others.
+    private func divided(_ steps: [RealStep], room: Int) -> (fits: [RealStep], rest: [RealStep]) {
+        var left = room
+        let end = steps.firstIndex { step in
+            if step.kind == .mapping || step.kind == .other { left -= 1 }
+            return left < 0
+        }
+        return (Array(steps[..<(end ?? steps.count)]), Array(steps[(end ?? steps.count)...]))
     }
 
     private mutating func dropTouches() {

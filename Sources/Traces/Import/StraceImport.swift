@@ -12,12 +12,13 @@ public struct StraceImport: Sendable {
     /// - Parameter file: the log's name, for errors and the summary.
     public init(_ log: [UInt8], file: String, vocabulary: Vocabulary) throws(TraceError) {
         let log = try StraceLog(log, file: file)
-        let tasks = StraceTasks(log) { StraceTranslator.isStep($0, vocabulary) }
-        var collector = StraceCollector(log, tasks, vocabulary)
-        try collector.collect()
+        var collector = try StraceCollector(log, processes: MachineShape.maximalProcesses, vocabulary)
+        for processes in (1..<MachineShape.maximalProcesses).reversed() where !collector.fits {
+            collector = try StraceCollector(log, processes: processes, vocabulary)
+        }
         let scaling = StraceScaling(collector)
         let trace = scaling.trace(vocabulary)
-        summary = StraceSummary(log: log, tasks: tasks, collector: collector, scaling: scaling).sentences
+        summary = StraceSummary(collector: collector, scaling: scaling).sentences
         self.trace = trace.with(summary)
     }
 }

@@ -4,10 +4,11 @@
 import KernelModel
 
 struct StraceSummary {
-    let log: StraceLog
-    let tasks: StraceTasks
     let collector: StraceCollector
     let scaling: StraceScaling
+
+    private var log: StraceLog { collector.log }
+    private var tasks: StraceTasks { collector.tasks }
 
     var sentences: [String] {
         var sentences = [
@@ -52,6 +53,10 @@ struct StraceSummary {
             sentences.append(
                 "Left out: \(counted(others.count, "process or thread", "processes and threads")) that did less or "
                     + "nothing here (\(listed(pids, "and"))).")
+        }
+        if collector.droppedMappings > 0 {
+            sentences.append(
+                "Left out: \(counted(collector.droppedMappings, "mapping")) that nothing happens to but being made.")
         }
         for (task, count) in collector.beyondLimit.enumerated() where count > 0 {
             sentences.append(

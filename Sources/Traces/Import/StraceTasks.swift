@@ -30,7 +30,8 @@ struct StraceTasks {
         var creation: Int?
     }
 
-    init(_ log: StraceLog, isStep: (StraceLog.Call) -> Bool) {
+    /// - Parameter processes: at most so many of them become processes of the trace.
+    init(_ log: StraceLog, processes: Int, isStep: (StraceLog.Call) -> Bool) {
         for (index, call) in log.calls.enumerated() {
             let thread = add(call.pid)
             if isStep(call) { threads[thread].calls += 1 }
@@ -42,7 +43,7 @@ struct StraceTasks {
                 Thread(
                     pid: child, space: sharesMemory ? threads[thread].space : spaces.count - 1, parent: thread))
         }
-        select()
+        select(processes)
     }
 
     subscript(pid: Int?) -> Int? { byPid[pid] }
@@ -56,7 +57,7 @@ struct StraceTasks {
     }
 
     /// The first thread, and then those that do most, as far as the limits of a trace allow.
-    private mutating func select() {
+    private mutating func select(_ maximalProcesses: Int) {
         let byWork = threads.indices.sorted { a, b in
             (a == 0 ? 0 : 1, -threads[a].calls, a) < (b == 0 ? 0 : 1, -threads[b].calls, b)
         }
@@ -66,7 +67,7 @@ struct StraceTasks {
             guard thread == 0 || threads[thread].calls > 0 else { continue }
             let space = threads[thread].space
             if spaces[space].process == nil {
-                guard processes < MachineShape.maximalProcesses else { continue }
+                guard processes < maximalProcesses else { continue }
                 spaces[space].process = processes
                 processes += 1
             }
