@@ -109,6 +109,16 @@ func pmdp_test_and_clear_young(
     return young
 }
 
+/// Linux v5.13, arch/x86/mm/pgtable.c, pmdp_clear_flush_young(): x86 flushes here, unlike for a pte.
+func pmdp_clear_flush_young(
+    _ vma: vm_area_struct, _ address: UInt, _ pmdp: UnsafeMutablePointer<pmd_t>,
+    _ function: StaticString = #function
+) -> Bool {
+    let young = pmdp_test_and_clear_young(vma, address, pmdp, function)
+    if young { flush_tlb_range(vma, address, address + PMD_SIZE()) }
+    return young
+}
+
 func pmdp_set_access_flags(
     _ vma: vm_area_struct, _ address: UInt, _ pmdp: UnsafeMutablePointer<pmd_t>, _ entry: pmd_t, dirty: Bool,
     _ function: StaticString = #function

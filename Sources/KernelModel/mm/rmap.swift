@@ -55,7 +55,7 @@ private func rmap_walk(_ page: page, _ rwc: UnsafeMutablePointer<rmap_walk_contr
     }
 }
 
-/// Like rmap_walk(), by a caller that holds the anon_vma's or the mapping's lock.
+/// By a caller that holds the anon_vma's or the mapping's lock.  Linux v5.13, mm/rmap.c, rmap_walk_locked().
 private func rmap_walk_locked(_ page: page, _ rwc: UnsafeMutablePointer<rmap_walk_control>) {
     if PageAnon(page) {
         rmap_walk_anon(page, rwc, locked: true)
@@ -180,8 +180,7 @@ private func ptep_clear_flush_young_notify(
 private func pmdp_clear_flush_young_notify(
     _ vma: vm_area_struct, _ address: UInt, _ pmd: UnsafeMutablePointer<pmd_t>
 ) -> Bool {
-    let young = pmd_young(pmd.pointee)
-    pmd.pointee.pmd &= ~_PAGE_ACCESSED
+    let young = pmdp_clear_flush_young(vma, address, pmd)
     return ops.mmu_notifier_clear_flush_young(vma.vm_mm, address, address + PMD_SIZE()) || young
 }
 
@@ -229,8 +228,9 @@ private func page_mkclean_one(
         } else {
             let pmd = pvmw.pmd!
             if !pmd_dirty(pmd.pointee) && !pmd_write(pmd.pointee) { continue }
-            let entry = ops.pmdp_huge_clear_flush(vma, pvmw.address, pmd)
-            pmd.pointee = __pmd(entry.pmd & ~(_PAGE_RW | _PAGE_DIRTY))
+            // Never none: MADV_DONTNEED, which takes no page lock, would pass it over.
+            let entry = pmdp_invalidate(vma, pvmw.address, pmd)
+            set_pmd_at(vma.vm_mm, pvmw.address, pmd, pmd_mkclean(pmd_wrprotect(entry)))
         }
         cleaned.pointee += 1
     }
@@ -247,6 +247,7 @@ private func invalid_mkclean_vma(_ vma: vm_area_struct, _ arg: UnsafeMutableRawP
 /// Linux v5.13, mm/rmap.c, page_mkclean().
 private func page_mkclean(_ page: page) -> Int32 {
     BUG_ON(!PageLocked(page), "!PageLocked(page)")
+    yield_point("page_mapped")
     if !page_mapped(page) || page_file_mapping(page) == nil { return 0 }
     var cleaned: Int32 = 0
     withUnsafeMutablePointer(to: &cleaned) { cleaned in
