@@ -45,6 +45,13 @@ private func __page_set_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address
     page.index = linear_page_index(vma, address)
 }
 
+/// Linux v5.13, mm/rmap.c, __page_check_anon_rmap().
+private func __page_check_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address: UInt) {
+    VM_BUG_ON_PAGE(page_anon_vma(page)?.root !== vma.anon_vma?.root, "page_anon_vma(page)->root != vma->anon_vma->root")
+    VM_BUG_ON_PAGE(
+        page_to_pgoff(page) != linear_page_index(vma, address), "page_to_pgoff(page) != linear_page_index(vma, address)")
+}
+
 /// Linux v5.13, mm/rmap.c, page_add_anon_rmap().
 private func page_add_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address: UInt, _ compound: Bool) {
     ops.do_page_add_anon_rmap(page, vma, address, compound, false)
@@ -58,11 +65,15 @@ private func do_page_add_anon_rmap(
     yield_point("mapcount")
     let first: Bool
     if compound {
+        VM_BUG_ON_PAGE(!PageTransHuge(page), "!PageTransHuge(page)")
         (page.compound_mapcount, first) = inc_and_test(page.compound_mapcount)
     } else {
         (page._mapcount, first) = inc_and_test(page._mapcount)
     }
-    guard first else { return }
+    guard first else {
+        __page_check_anon_rmap(page, vma, address)
+        return
+    }
     let nr = compound ? Int(thp_nr_pages(page)) : 1
     if compound { account(NR_ANON_THPS, nr) }
     account(NR_ANON_MAPPED, nr)
@@ -75,9 +86,12 @@ private func page_add_new_anon_rmap(_ page: page, _ vma: vm_area_struct, _ addre
     SetPageSwapBacked(page)
     let nr = compound ? Int(thp_nr_pages(page)) : 1
     if compound {
+        VM_BUG_ON_PAGE(!PageTransHuge(page), "!PageTransHuge(page)")
         page.compound_mapcount = 0
         account(NR_ANON_THPS, nr)
     } else {
+        // An anonymous huge page is mapped by a pmd first.
+        VM_BUG_ON_PAGE(PageTransCompound(page), "PageTransCompound(page)")
         page._mapcount = 0
     }
     account(NR_ANON_MAPPED, nr)
@@ -163,6 +177,7 @@ private func page_remove_anon_compound_rmap(_ page: page) {
         }
         if nr != 0 && nr < nr_pages { ops.deferred_split_huge_page(page) }
     }
+    yield_point("PageMlocked", "page_remove_rmap")
     if PageMlocked(page) { ops.clear_page_mlock(page) }
     if nr != 0 { account(NR_ANON_MAPPED, -nr) }
 }
