@@ -64,9 +64,11 @@ private func apply_vma_lock_flags(_ start: UInt, _ len: UInt, _ flags: UInt) -> 
     var nstart = start
     while true {
         let newflags = vma.vm_flags & VM_LOCKED_CLEAR_MASK | flags
-        let error = mlock_fixup(vma, &prev, nstart, min(vma.vm_end, end), newflags)
+        // Read before the vma is merged into a neighbour, and freed.
+        let tmp = min(vma.vm_end, end)
+        let error = mlock_fixup(vma, &prev, nstart, tmp, newflags)
         if error != 0 { return error }
-        nstart = max(min(vma.vm_end, end), prev!.vm_end)
+        nstart = max(tmp, prev!.vm_end)
         if nstart >= end { return 0 }
         guard let next = prev!.vm_next, next.vm_start == nstart else { return -Int(ENOMEM) }
         vma = next
@@ -76,7 +78,7 @@ private func apply_vma_lock_flags(_ start: UInt, _ len: UInt, _ flags: UInt) -> 
 /// Linux v5.13, mm/mlock.c, do_mlock().
 private func do_mlock(_ address: UInt, _ length: UInt, _ flags: UInt) -> Int {
     let mm = current.mm!
-    let len = PAGE_ALIGN(length + (address & (PAGE_SIZE - 1)))
+    let len = PAGE_ALIGN(length &+ (address & (PAGE_SIZE - 1)))
     let start = address & PAGE_MASK
     down_write(mm.mmap_lock)
     let error = apply_vma_lock_flags(start, len, flags)
@@ -97,7 +99,7 @@ private func posix_error(_ error: Int) -> Int {
 /// Linux v5.13, mm/mlock.c, munlock(2).
 private func do_munlock(_ address: UInt, _ length: UInt) -> Int {
     let mm = current.mm!
-    let len = PAGE_ALIGN(length + (address & (PAGE_SIZE - 1)))
+    let len = PAGE_ALIGN(length &+ (address & (PAGE_SIZE - 1)))
     down_write(mm.mmap_lock)
     let error = apply_vma_lock_flags(address & PAGE_MASK, len, 0)
     up_write(mm.mmap_lock)

@@ -199,8 +199,8 @@ private func __munlock_pagevec_fill(
     return start
 }
 
-/// Clears VM_LOCKED and munlocks what is mapped in the range.  munlock(2) holds mmap_lock for writing,
-/// munmap(2) may only hold it for reading, exit holds nothing.
+/// Clears VM_LOCKED and munlocks what is mapped in the range.  munlock(2), mremap(2) and munmap(2), which
+/// lowers its lock only afterwards, hold mmap_lock for writing; exit holds nothing.
 /// Linux v5.13, mm/mlock.c, munlock_vma_pages_range().
 private func munlock_vma_pages_range(_ vma: vm_area_struct, _ first: UInt, _ end: UInt) {
     yield_point("vm_flags")
