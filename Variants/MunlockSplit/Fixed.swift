@@ -4,7 +4,8 @@
 // mlocks") and efdb6720b44b ("mm/rmap: fix munlocking Anon THP with mlocked ptes").
 //
 // Modelled: mm/rmap.c, page_mlock_one(), page_mlock(); mm/mlock.c, __munlock_isolated_page().
-// Left out: nothing of the patches that runs (see PageMlock.swift for try_to_unmap_one()).
+// Left out: the same refinement in try_to_unmap_one(), of which PMD-mapped file pages are the only new case:
+// reclaim has split the pmd before, and nobody maps the page again while reclaim holds its lock.
 
 import CKernel
 import KernelModel
