@@ -49,7 +49,8 @@ private func __page_set_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address
 private func __page_check_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address: UInt) {
     VM_BUG_ON_PAGE(page_anon_vma(page)?.root !== vma.anon_vma?.root, "page_anon_vma(page)->root != vma->anon_vma->root")
     VM_BUG_ON_PAGE(
-        page_to_pgoff(page) != linear_page_index(vma, address), "page_to_pgoff(page) != linear_page_index(vma, address)")
+        page_to_pgoff(page) != linear_page_index(vma, address), "page_to_pgoff(page) != linear_page_index(vma, address)"
+    )
 }
 
 /// Linux v5.13, mm/rmap.c, page_add_anon_rmap().

@@ -235,6 +235,7 @@ KERNEL_OBJECT(kernel_state) {
 	u32 lru_drain_gen;   /* see lru_add_drain_all() */
 	u32 steps;
 	u32 violations;      /* mask of enum violation_kind */
+	u32 quiet_steps;     /* yield points passed while tasks were not switched */
 	u32 context_switches;
 	u64 schedule;        /* hash of the switches so far: tells schedules apart */
 	u64 reached;         /* not 0: a function that the compared variants change was entered */
