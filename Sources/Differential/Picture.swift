@@ -64,7 +64,8 @@ struct Picture {
         var trace = settled.trace
         trace.schedule = settled.schedule
         return Finding(
-            level: level, direction: direction, subject: subject, verdict: .divergent, traces: 1, seed: seed,
+            level: level, direction: direction, subject: subject,
+            verdict: self[settled.side].waits.isEmpty ? .divergent : .deadlock, traces: 1, seed: seed,
             firstDivergence: firstDivergence, broken: self[settled.side].broken,
             difference: difference, trace: trace.description,
             effort: settled.effort, claim: nil)
@@ -77,6 +78,7 @@ struct Picture {
         let (before, after) = (base.tree.withoutState, patched.tree.withoutState)
         let side = unsettled[0] == .base ? "before" : "after"
         return StateDifference(before, after).lines + ["  \(side) the patch the machine does not come to rest"]
+            + self[unsettled[0]].waits.map { "    " + $0 }
     }
 
     /// The first step that is not the same on both sides.

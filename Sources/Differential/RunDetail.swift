@@ -24,6 +24,8 @@ public struct RunDetail {
     /// The results of all calls, the counts of all events, the state at rest.
     public var tree: StateNode
     public var schedule: Schedule
+    /// Who waits for whom, if nobody could go on.
+    public var waits: [String]
 
     /// Runs `machine` under the installed strategy and keeps everything.
     init(running machine: Machine) {
@@ -38,6 +40,7 @@ public struct RunDetail {
         self.outcome = outcome
         self.schedule = schedule
         broken = (0..<Int(kernel.nr_violations)).map { BrokenInvariant(kernel.broken($0).pointee) }
+        waits = outcome.end == UInt8(RUN_DEADLOCK.rawValue) ? waitForCycle() : []
         var state = StateTree()
         state.results(machine)
         state.events()
