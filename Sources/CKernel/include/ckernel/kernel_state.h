@@ -244,7 +244,6 @@ KERNEL_OBJECT(kernel_state) {
 	struct tally tally;
 	u32 event_counts[NR_EVENT_KINDS];
 	u32 births;          /* pages ever allocated */
-	u64 next_token;      /* user data: never the same twice */
 
 	/* memory */
 	struct page *mem_map;
@@ -281,10 +280,5 @@ static inline struct kernel_state *get_kernel(void) { return running_kernel; }
 static inline void set_kernel(struct kernel_state *machine) SWIFT_NAME("setter:kernel(_:)");
 static inline void set_kernel(struct kernel_state *machine) { running_kernel = machine; }
 #endif
-
-static inline struct page *_pfn_to_page(unsigned long pfn)
-{
-	return &kernel->mem_map[pfn];
-}
 
 #pragma clang assume_nonnull end

@@ -126,8 +126,6 @@
 /* What a writepage() returns that did not write, and left the page locked. */
 #define AOP_WRITEPAGE_ACTIVATE 0x80000
 
-#define DRAIN_ALL_CPUS 0xffU
-
 /* What a shrinker returns that can do nothing more (include/linux/shrinker.h). */
 #define SHRINK_STOP (~0UL)
 

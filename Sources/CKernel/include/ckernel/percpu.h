@@ -27,7 +27,6 @@ KERNEL_OBJECT(per_cpu) {
 	u8 preempt_off; /* task number + 1 of who must not be preempted here; 0: none */
 	u8 irqs_off;    /* task number + 1 of who disabled interrupts here; 0: none */
 	u8 tlb_next;    /* round robin replacement */
-	u8 ubc_flush_required; /* reserved for per-CPU batched flushes */
 	/* mm/swap.c, struct lru_pvecs */
 	local_lock_t lru_pvecs_lock;
 	struct pagevec lru_add;

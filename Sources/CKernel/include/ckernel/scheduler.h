@@ -59,7 +59,6 @@ KERNEL_OBJECT(scheduler_state) {
 	u8 strategy; /* enum strategy_kind */
 	u8 recording; /* keep decisions */
 	u8 logging;   /* keep log entries */
-	u8 finished_task;
 	u64 seed;
 	u32 switch_threshold; /* of 2^32: how often STRATEGY_RANDOM moves on */
 	u32 change_threshold; /* of 2^32: how often STRATEGY_PCT lowers a priority */
