@@ -30,6 +30,12 @@ let package = Package(
             path: "Variants/MunlockSplit", exclude: ["C", "README.md"], swiftSettings: modelSettings),
         .target(name: "CMunlockSplit", dependencies: ["CKernel"], path: "Variants/MunlockSplit/C"),
         .target(
+            name: "MlockDrain", dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit"],
+            path: "Variants/MlockDrain", exclude: ["README.md"], swiftSettings: modelSettings),
+        .target(
+            name: "RetractPageTables", dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit"],
+            path: "Variants/RetractPageTables", exclude: ["README.md"], swiftSettings: modelSettings),
+        .target(
             name: "Differential",
             dependencies: ["CFiber", "CKernel", "Simulation", "KernelModel", "Traces", "VariantKit"],
             swiftSettings: modelSettings),
@@ -40,14 +46,17 @@ let package = Package(
                 "CKernel", "Differential", "KernelModel", "Processes", "Reports", "Simulation", "Traces", "VariantKit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
-        .executableTarget(name: "mmdiff", dependencies: ["CommandLineTool", "MunlockSplit", "VariantKit"]),
+        .executableTarget(
+            name: "mmdiff",
+            dependencies: ["CommandLineTool", "MlockDrain", "MunlockSplit", "RetractPageTables", "VariantKit"]),
         .executableTarget(
             name: "TestWorker", dependencies: ["KernelModel", "Processes", "Simulation"], path: "Tests/TestWorker"),
         .testTarget(name: "CommandLineTests", dependencies: ["mmdiff"]),
         .testTarget(
             name: "DifferentialTests",
             dependencies: [
-                "CKernel", "Simulation", "KernelModel", "Traces", "VariantKit", "Differential", "MunlockSplit",
+                "CKernel", "Simulation", "KernelModel", "Traces", "VariantKit", "Differential", "MlockDrain",
+                "MunlockSplit", "RetractPageTables",
             ]),
         .testTarget(name: "KernelModelTests", dependencies: ["CKernel", "Simulation", "KernelModel"]),
         .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestWorker"]),

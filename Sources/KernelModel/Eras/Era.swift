@@ -12,7 +12,7 @@ public struct Era: Sendable {
     public let install: @Sendable (kernel_ops) -> Void
     public let operations: [Operation]
 
-    public static let all: [Era] = [.v5_13]
+    public static let all: [Era] = [.v5_13, .v5_18_rc1, .v6_5]
 
     public static func named(_ name: String) -> Era? {
         all.first { $0.name == name }

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Linux v5.18-rc1: the munlock rework (pages count the vmas that lock them, in batches of each CPU), and
+// migration by a walk of its own, try_to_migrate().  What differs from v5.13 lies in the folder v5_18.
+
+import CKernel
+
+extension Era {
+    public static let v5_18_rc1 = Era(
+        name: "v5.18-rc1",
+        install: { ops in
+            Era.v5_13.install(ops)
+        },
+        operations: Era.v5_13.operations + [])
+}

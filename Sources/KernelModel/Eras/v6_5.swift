@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Linux v6.5: page tables that may vanish under their walkers, locks of single vmas, userfaultfd with markers,
+// MADV_COLLAPSE.  What differs from v5.18-rc1 lies in the folder v6_5.
+
+import CKernel
+
+extension Era {
+    public static let v6_5 = Era(
+        name: "v6.5",
+        install: { ops in
+            Era.v5_18_rc1.install(ops)
+        },
+        operations: Era.v5_18_rc1.operations + [])
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The family mlock-drain: its variants, the pairs to compare, what differs on purpose.
+
+import CKernel
+import VariantKit
+
+private let changedFunctions = ["try_to_unmap_one", "try_to_migrate_one", "remove_migration_pte"]
+
+private func variant(_ name: String, _ summary: String, install: @escaping @Sendable (kernel_ops) -> Void) -> Variant {
+    Variant(name: name, era: "v5.18-rc1", summary: summary, changedFunctions: changedFunctions, install: install)
+}
+
+public let mlockDrain = Family(
+    name: "mlock-drain",
+    title: "mm/munlock: page migration needs mlock pagevec drained",
+    variants: [
+        variant("undrained", "v5.18-rc1 without the patch's three drains", install: { _ in }),
+        variant("drained.walk", "one drain at the end of rmap_walk(), the author's first idea", install: { _ in }),
+        variant("drained", "b74355078b65, as released", install: { _ in }),
+    ],
+    pairs: [
+        Pair("undrained", "drained"),
+        Pair("drained.walk", "drained"),
+    ])

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The family retract-page-tables: its variants, the pairs to compare, what differs on purpose.
+
+import CKernel
+import VariantKit
+
+private let changedFunctions = ["retract_page_tables"]
+
+private func variant(_ name: String, _ summary: String, install: @escaping @Sendable (kernel_ops) -> Void) -> Variant {
+    Variant(name: name, era: "v6.5", summary: summary, changedFunctions: changedFunctions, install: install)
+}
+
+public let retractPageTables = Family(
+    name: "retract-page-tables",
+    title: "mm/khugepaged: retract_page_tables() without mmap or vma lock",
+    variants: [
+        variant("old", "before the patch", install: { _ in }),
+        variant("new.v1", "as first posted", install: { _ in }),
+        variant("new", "1d65b771bc08, v6.6", install: { _ in }),
+    ],
+    pairs: [
+        Pair("old", "new"),
+        Pair("new.v1", "new"),
+    ])
