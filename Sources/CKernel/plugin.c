@@ -25,6 +25,9 @@ static const struct kernel_header headers[] = {
 	{ "ckernel/kernel_state.h", (const char[]){
 #embed "include/ckernel/kernel_state.h"
 	, 0 } },
+	{ "ckernel/khugepaged.h", (const char[]){
+#embed "include/ckernel/khugepaged.h"
+	, 0 } },
 	{ "ckernel/list.h", (const char[]){
 #embed "include/ckernel/list.h"
 	, 0 } },

@@ -70,6 +70,8 @@ private func allocateMachine(_ shape: MachineShape) {
     kernel.swap_info.max = UInt8(shape.swapSlots)
     INIT_LIST_HEAD(kernel.mmlist)
     mutex_init(kernel.lru_add_drain_all_lock, LOCK_lru_add_drain_all)
+    spin_lock_init(kernel.khugepaged_mm_lock, LOCK_khugepaged_mm)
+    INIT_LIST_HEAD(kernel.khugepaged_scan.mm_head)
     for nid in 0..<shape.nodes { createNode(nid) }
     for cpu in 0..<shape.cpus { createCPU(cpu, nid: cpu % shape.nodes) }
 }
@@ -120,6 +122,8 @@ private func createCaches(_ shape: MachineShape, _ layout: Layout) {
     kmem_cache_create(CACHE_anon_vma_chain, size: sizeof_anon_vma_chain(), count: 64, permutation: seed)
     kmem_cache_create(
         CACHE_page_table, size: sizeof_page_table(shape.ptrsPerPte), count: 24 * size, permutation: seed)
+    kmem_cache_create(
+        CACHE_khugepaged_mm_slot, size: sizeof_khugepaged_mm_slot(), count: Int(MAX_MMS), permutation: seed)
 }
 
 private func createFiles(_ shape: MachineShape) {

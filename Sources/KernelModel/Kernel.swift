@@ -33,6 +33,7 @@ extension entry_batch: KernelObject {}
 extension swap_info_struct: KernelObject {}
 extension secondary_mmu: KernelObject {}
 extension pglist_data: KernelObject {}
+extension khugepaged_mm_slot: KernelObject {}
 
 @inline(__always)
 public func === <Object: KernelObject>(a: Object?, b: Object?) -> Bool {

@@ -17,6 +17,7 @@
 #include <ckernel/mm_types.h>
 #include <ckernel/page-flags.h>
 #include <ckernel/mmu_notifier.h>
+#include <ckernel/khugepaged.h>
 #include <ckernel/percpu.h>
 #include <ckernel/sched.h>
 #include <ckernel/kernel_state.h>

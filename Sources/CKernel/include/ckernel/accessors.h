@@ -89,6 +89,11 @@ EMBEDDED(struct list_head, kernel_state, mmlist)
 EMBEDDED(struct mutex, kernel_state, lru_add_drain_all_lock)
 EMBEDDED(struct tally, kernel_state, tally)
 ELEMENT(u32, kernel_state, event_counts, event_count)
+EMBEDDED(spinlock_t, kernel_state, khugepaged_mm_lock)
+EMBEDDED(struct khugepaged_scan, kernel_state, khugepaged_scan)
+EMBEDDED(struct list_head, khugepaged_scan, mm_head)
+EMBEDDED(struct list_head, khugepaged_mm_slot, mm_node)
+ELEMENT(unsigned long, khugepaged_mm_slot, pte_mapped_thp, address)
 ELEMENT(struct user_data, kernel_state, user_data, data_of)
 ELEMENT(struct user_data_change, kernel_state, user_data_changes, data_change)
 
@@ -119,6 +124,7 @@ static inline size_t sizeof_mm_struct(void) { return sizeof(struct mm_struct); }
 static inline size_t sizeof_vm_area_struct(void) { return sizeof(struct vm_area_struct); }
 static inline size_t sizeof_anon_vma(void) { return sizeof(struct anon_vma); }
 static inline size_t sizeof_anon_vma_chain(void) { return sizeof(struct anon_vma_chain); }
+static inline size_t sizeof_khugepaged_mm_slot(void) { return sizeof(struct khugepaged_mm_slot); }
 /* Of a page table with `entries` entries. */
 static inline size_t sizeof_page_table(size_t entries)
 {

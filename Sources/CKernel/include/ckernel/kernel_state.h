@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <ckernel/khugepaged.h>
 #include <ckernel/mm_types.h>
 #include <ckernel/mmu_notifier.h>
 #include <ckernel/percpu.h>
@@ -126,6 +127,7 @@ enum kmem_cache_kind {
 	CACHE_anon_vma,
 	CACHE_anon_vma_chain,
 	CACHE_page_table,
+	CACHE_khugepaged_mm_slot,
 	NR_KMEM_CACHES
 };
 
@@ -261,6 +263,8 @@ KERNEL_OBJECT(kernel_state) {
 	struct pin pins[MAX_PINS];
 	struct list_head mmlist; /* mms with swap entries (init_mm.mmlist) */
 	struct mutex lru_add_drain_all_lock;
+	spinlock_t khugepaged_mm_lock;
+	struct khugepaged_scan khugepaged_scan;
 	struct user_data user_data[MAX_MMS];
 	struct user_data_change user_data_changes[MAX_TASKS];
 };

@@ -128,6 +128,7 @@ KERNEL_OBJECT(mm_struct) {
 	bool tlb_flush_batched;
 	bool oom_reaped;
 	bool has_pinned; /* FOLL_PIN was used on it */
+	bool khugepaged; /* MMF_VM_HUGEPAGE: khugepaged looks through it */
 	unsigned int write_protect_seq; /* odd while fork() write-protects the page tables */
 	bool live; /* between dup_mm()/start and the end of mmput() */
 	u8 number;
