@@ -44,13 +44,18 @@ enum KnownOperation {
     static let mremap = "mremap"
     static let read = "read"
     static let write = "write"
-    /// Lets a device see a process's memory; before it, devices have nothing to do.
+    /// These two let a device see a process's memory; before them, devices have nothing to do.
+    static let registerDevice = "register_device"
     static let pin = "pin"
     static let unpin = "unpin"
-    static let registerDevice = "register_device"
+    static let pinRead = "pin_read"
+    static let pinWrite = "pin_write"
 }
 
 extension Operation {
+    /// Whether it is about a page that a process has pinned.
+    var needsPin: Bool { [KnownOperation.unpin, KnownOperation.pinRead, KnownOperation.pinWrite].contains(name) }
+
     /// Which of its arguments numbers the process that it creates.
     var createdProcess: Int? {
         guard name == KnownOperation.fork else { return nil }

@@ -27,7 +27,7 @@ extension DifferentialTests {
         /// by 023e1a8dd502.
         @Test func theLockThatStaysHeldIsFound() throws {
             let names: Set = ["held-at-return", "sleeping-in-atomic", "self-deadlock"]
-            let campaign = try campaign("page_mlock.posted", "page_mlock.merged", traces: 1300) {
+            let campaign = try campaign("page_mlock.posted", "page_mlock.merged", traces: 3000) {
                 $0.isNewlyBroken(names)
             }
             let finding = try #require(campaign.findings.first { $0.isNewlyBroken(names) })

@@ -57,7 +57,7 @@ extension Era {
         },
         operations: [
             .mmap, .munmap, .mprotect, .mremap, .madvise, .msync, .fork, .exit,
-            .read, .write, .pin, .unpin, .register_device, .device_read, .device_write,
+            .read, .write, .pin, .unpin, .pin_read, .pin_write, .register_device, .device_read, .device_write,
             .mlock, .mlock2, .munlock, .mlockall, .munlockall,
             .file_read, .file_write, .truncate, .fallocate_punch, .shm_lock, .shm_unlock, .fsync,
             .writeback, .drop_caches,

@@ -24,7 +24,7 @@ func userDataStored(_ mm: mm_struct, _ address: UInt, _ token: UInt64) {
     var (changing, watched) = (false, false)
     for task in 0..<Int(MAX_TASKS) {
         let change = kernel.data_change(task)
-        guard concerns(change, mm) else { continue }
+        guard concerns(change, Int(mm.number)) else { continue }
         if change.pointee.mm == mm.number + 1 {
             if change.pointee.changing & bit != 0 { changing = true }
             if change.pointee.watched & bit != 0 { watched = true }
@@ -55,12 +55,18 @@ func userDataLoaded(_ mm: mm_struct, _ address: UInt, _ token: UInt64) {
 }
 
 /// A device has written to a page that it reached through a pin, and that held `old` until now.  Whoever still has
-/// that page sees it, whoever got another one does not: neither is judged until the next store.
+/// that page sees it, whoever got another one does not: neither is judged until the next store, and no call that is
+/// under way decides it.
 func userDataOverwritten(_ old: UInt64) {
     for number in 0..<Int(MAX_MMS) {
         let data = kernel.data_of(number)
+        var pages: UInt64 = 0
         for page in 0..<Int(MAX_USER_PAGES) where user_data_expected(data, page).pointee == old {
-            data.pointee.known &= ~(1 << UInt64(page))
+            pages |= 1 << UInt64(page)
+        }
+        data.pointee.known &= ~pages
+        for task in 0..<Int(MAX_TASKS) where concerns(kernel.data_change(task), number) {
+            kernel.data_change(task).pointee.raced |= pages
         }
     }
 }
@@ -93,7 +99,7 @@ func userDataChangeBegins(_ mm: mm_struct, changing: UInt64, watched: UInt64 = 0
         changing: changing, watched: watched, raced: 0, known: data.pointee.known, mm: mm.number + 1, child: 0)
     for task in 0..<Int(MAX_TASKS) where task != Int(current.number) {
         let other = kernel.data_change(task)
-        guard concerns(other, mm) else { continue }
+        guard concerns(other, Int(mm.number)) else { continue }
         other.pointee.raced |= changing
         mine.pointee.raced |= other.pointee.changing
     }
@@ -195,8 +201,8 @@ private func decide(_ mm: mm_struct, _ pages: UInt64, _ settled: UInt64, _ token
     }
 }
 
-private func concerns(_ change: UnsafeMutablePointer<user_data_change>, _ mm: mm_struct) -> Bool {
-    change.pointee.mm == mm.number + 1 || change.pointee.child == mm.number + 1
+private func concerns(_ change: UnsafeMutablePointer<user_data_change>, _ process: Int) -> Bool {
+    Int(change.pointee.mm) == process + 1 || Int(change.pointee.child) == process + 1
 }
 
 private func isWatched(_ mm: mm_struct, _ bit: UInt64) -> Bool {

@@ -36,7 +36,8 @@ extension Draft {
         case .address: return drawAddress(&context)
         case .length: return .value(drawLength(context))
         case .process:
-            let process = random.pick(context.performer == .device ? mirrored : processes)
+            let process = random.pick(
+                context.performer != .device ? processes : context.operation.needsPin ? pinning : mirrored)
             // Later addresses are that process's.
             context.performer = .process(process)
             return .value(process)
@@ -80,7 +81,7 @@ extension Draft {
 
     private mutating func drawAddress(_ context: inout StepContext) -> Argument {
         let space = context.performer.process.flatMap { spaces[$0] }
-        if context.operation.name == KnownOperation.unpin, let pinned = space?.pinned, !pinned.isEmpty {
+        if context.operation.needsPin, let pinned = space?.pinned, !pinned.isEmpty {
             return random.pick(pinned)
         }
         guard let mappings = space?.mappings, !mappings.isEmpty, !random.chance(3) else {

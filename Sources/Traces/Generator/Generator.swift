@@ -83,6 +83,9 @@ struct Draft {
     }
 
     var processes: [Int] { spaces.indices.filter { spaces[$0] != nil } }
+
+    /// Processes that have pinned memory for a device.
+    var pinning: [Int] { spaces.indices.filter { spaces[$0]?.pinned.isEmpty == false } }
 }
 
 // MARK: - The machine
@@ -119,7 +122,7 @@ extension Draft {
         var forks = random.draw([(0, 15), (1, 60), (2, 25)])
         var touches = random.draw([(0, 5), (1, 35), (2, 40), (3, 20)])
         var others = random.draw([(0, 35), (1, 40), (2, 25)])
-        var devices = ofDevice.isEmpty || random.chance(85) ? 0 : 1
+        var devices = ofDevice.isEmpty || random.chance(80) ? 0 : 1
         if generator.vocabulary[KnownOperation.fork] == nil { forks = 0 }
         if let mmap = generator.vocabulary[KnownOperation.mmap] {
             for _ in 0..<mappings {
@@ -142,9 +145,8 @@ extension Draft {
                 append(generator.vocabulary[name], by: .process(random.pick(processes)), to: &steps)
             case 3:
                 devices -= 1
-                append(
-                    generator.vocabulary[KnownOperation.registerDevice], by: .process(random.pick(processes)),
-                    to: &steps)
+                let name = random.chance(60) ? KnownOperation.registerDevice : KnownOperation.pin
+                append(generator.vocabulary[name], by: .process(random.pick(processes)), to: &steps)
             default:
                 others -= 1
                 let performer = random.chance(25) && !ofKernel.isEmpty ? .kernel : drawPerformer(after: [])
@@ -181,9 +183,9 @@ extension Draft {
 
     /// The first task is a process's; the others are as the weights of what they could do say.
     private mutating func drawPerformer(after others: [Program]) -> Performer {
-        let possible = [ofProcess, ofKernel, mirrored.isEmpty ? [] : ofDevice]
+        let possible = [ofProcess, ofKernel, ofDevice.filter { isPossible($0.operation, .device, inSetup: false) }]
         var weights = possible.map { $0.reduce(0) { $0 + $1.weight } }
-        // A device that was registered is there to be used.
+        // A device that was let in is there to be used.
         if !others.contains(where: { $0.performer == .device }) && weights[2] > 0 { weights[2] = max(weights[0], 1) }
         let actor = others.isEmpty || weights.reduce(0, +) == 0 ? 0 : random.weighted(weights)
         guard actor == 0 else { return actor == 1 ? .kernel : .device }
@@ -202,9 +204,8 @@ extension Draft {
         if operation.createdProcess != nil { return spaces.contains { $0 == nil } }
         // A process that has left is of no use to the tasks.
         if operation.name == KnownOperation.exit { return !inSetup }
-        if operation.name == KnownOperation.unpin {
-            return performer.process.flatMap { spaces[$0] }.map { !$0.pinned.isEmpty } ?? false
-        }
+        if operation.needsPin { return performer.process.map(pinning.contains) ?? !pinning.isEmpty }
+        if performer == .device { return !mirrored.isEmpty }
         return !machine.files.isEmpty
             || !operation.parameters.contains { if case .file(optional: false) = $0.domain { true } else { false } }
     }
