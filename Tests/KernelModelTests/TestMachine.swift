@@ -8,27 +8,34 @@ import Testing
 /// All unit tests of the model.  There is one machine, so they run one after the other.
 @Suite(.serialized) enum KernelModelTests {}
 
-/// A machine whose kernel functions a test calls by itself, one after the other.
+/// A machine of any era, whose kernel functions a test calls by itself, one after the other.
 enum TestMachine {
     /// Slots can be mapped once a process; the last one is the unit tests'.
     nonisolated(unsafe) private static let arena = Arena(slot: Arena.slots - 1)!
-    nonisolated(unsafe) private static let operations = makeOperationsTable(Era.v5_13.install)
+    nonisolated(unsafe) private static var tables: [String: kernel_ops] = [:]
     nonisolated(unsafe) private static var program: (() -> Void)?
 
+    private static func operations(of era: Era) -> kernel_ops {
+        if let table = tables[era.name] { return table }
+        let table = makeOperationsTable(era.install)
+        tables[era.name] = table
+        return table
+    }
+
     /// Boots a machine with one process, whose only thread is the current task, on CPU 0.
-    static func boot(_ shape: MachineShape = MachineShape()) {
+    static func boot(_ shape: MachineShape = MachineShape(), era: Era = .v5_13) {
         let tasks = [TaskShape(process: 0, cpu: 0)]
-        arena.boot(shape, tasks: tasks, operations: operations)
+        arena.boot(shape, tasks: tasks, operations: operations(of: era))
         kernel.current = kernel.task(0)
     }
 
     /// Runs `body` on a fresh machine as the only thread of process 0, then drains all CPUs and holds the machine
     /// against the invariants.
     static func run(
-        _ shape: MachineShape = MachineShape(), sourceLocation: SourceLocation = #_sourceLocation,
-        _ body: @escaping () -> Void
+        _ shape: MachineShape = MachineShape(), era: Era = .v5_13,
+        sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping () -> Void
     ) {
-        boot(shape)
+        boot(shape, era: era)
         program = {
             body()
             checkNothingHeldAtReturn()
@@ -82,21 +89,22 @@ enum TestMachine {
     /// Runs `setup` as process 0 on a fresh machine, then `racers` against each other under a schedule for each
     /// seed, and holds the machine against the invariants after each run.  Ends with the first that breaks one.
     static func race(
-        _ shape: MachineShape = MachineShape(), seeds: Range<UInt64> = 1..<200,
+        _ shape: MachineShape = MachineShape(), era: Era = .v5_13, seeds: Range<UInt64> = 1..<200,
         sourceLocation: SourceLocation = #_sourceLocation, setup: @escaping () -> Void, _ racers: Racer...
     ) {
-        prepareRace(shape, racers, setup, sourceLocation)
+        prepareRace(shape, era, racers, setup, sourceLocation)
         for seed in seeds {
-            let end = runRace(seed, racers, operations)
+            let end = runRace(seed, racers, operations(of: era))
             if report(end, "seed \(seed): ", sourceLocation) { return }
         }
     }
 
     private static func prepareRace(
-        _ shape: MachineShape, _ racers: [Racer], _ setup: @escaping () -> Void, _ sourceLocation: SourceLocation
+        _ shape: MachineShape, _ era: Era, _ racers: [Racer], _ setup: @escaping () -> Void,
+        _ sourceLocation: SourceLocation
     ) {
         let tasks = racers.indices.map { TaskShape(process: racers[$0].process, cpu: $0 % shape.cpus) }
-        arena.boot(shape, tasks: tasks, operations: operations)
+        arena.boot(shape, tasks: tasks, operations: operations(of: era))
         if runAlone(kernel.task(tasks.count), setup) != RUN_COMPLETE {
             Issue.record("the set-up did not end", sourceLocation: sourceLocation)
         }
@@ -131,11 +139,11 @@ enum TestMachine {
     /// `kind`.  Shows that the invariant has teeth.
     static func raceOfMutant(
         _ change: (kernel_ops) -> Void, breaks kind: violation_kind, _ shape: MachineShape = MachineShape(),
-        seeds: Range<UInt64> = 1..<400, sourceLocation: SourceLocation = #_sourceLocation,
+        era: Era = .v5_13, seeds: Range<UInt64> = 1..<400, sourceLocation: SourceLocation = #_sourceLocation,
         setup: @escaping () -> Void, _ racers: Racer...
     ) {
-        prepareRace(shape, racers, setup, sourceLocation)
-        let mutant = makeOperationsTable(Era.v5_13.install)
+        prepareRace(shape, era, racers, setup, sourceLocation)
+        let mutant = makeOperationsTable(era.install)
         change(mutant)
         for seed in seeds {
             _ = runRace(seed, racers, mutant)

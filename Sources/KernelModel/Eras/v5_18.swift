@@ -9,6 +9,7 @@ extension Era {
         name: "v5.18-rc1",
         install: { ops in
             Era.v5_13.install(ops)
+            install_mlock_v5_18(ops)
         },
         operations: Era.v5_13.operations + [])
 }

@@ -69,6 +69,12 @@
 	OP(void, __munlock_isolated_page, (struct page * page), (page))                                             \
 	OP(void, munlock_vma_pages_range, (struct vm_area_struct * vma, unsigned long start, unsigned long end),    \
 	   (vma, start, end))                                                                                       \
+	/* From v5.18-rc1 on.  mlock_page() is mlock_folio() there, mlock_page_drain() mlock_page_drain_local(). */ \
+	OP(void, mlock_page, (struct page * page), (page))                                                          \
+	OP(void, mlock_new_page, (struct page * page), (page))                                                      \
+	OP(void, munlock_page, (struct page * page), (page))                                                        \
+	OP(void, mlock_page_drain, (int cpu), (cpu))                                                                \
+	OP(bool, need_mlock_page_drain, (int cpu), (cpu))                                                           \
 	OP(long, do_mlock, (unsigned long start, unsigned long len, unsigned long flags), (start, len, flags))      \
 	OP(long, do_munlock, (unsigned long start, unsigned long len), (start, len))                                \
 	OP(long, do_mlockall, (unsigned long flags), (flags))                                                       \

@@ -31,6 +31,18 @@ static inline unsigned int pagevec_add(struct pagevec *pvec, struct page *page)
 	return pagevec_space(pvec);
 }
 
+/* What becomes of a page in the batch of mm/mlock.c, from v5.18-rc1 on, in the low bits of its pointer:
+ * mlock of a page that is on a list or off it for a while, mlock of a new page; none for munlock. */
+#define LRU_PAGE 0x1UL
+#define NEW_PAGE 0x2UL
+static inline struct page *mlock_lru(struct page *page) { return (struct page *)((unsigned long)page + LRU_PAGE); }
+static inline struct page *mlock_new(struct page *page) { return (struct page *)((unsigned long)page + NEW_PAGE); }
+static inline unsigned long mlock_kind(struct page *entry) { return (unsigned long)entry & (LRU_PAGE | NEW_PAGE); }
+static inline struct page *mlock_entry_to_page(struct page *entry)
+{
+	return (struct page *)((unsigned long)entry - mlock_kind(entry));
+}
+
 static inline bool lru_cache_disabled(void) { return kernel->lru_disable_count != 0; }
 
 #pragma clang assume_nonnull end
