@@ -34,8 +34,9 @@ struct ExploreCommand: ParsableCommand {
     }
 
     func run() throws {
-        let (_, text) = try readTrace(trace)
+        _ = try readTrace(trace)
         let compiled = try commandLineCatalog.pair(pair).compiled()
+        let text = try readTrace(trace, in: try commandLineCatalog.era(of: compiled)).text
         let exploration: Exploration = try runJob(
             .explore(ExploreJob(pair: compiled, trace: text, preemptions: preemptions, schedules: schedules)))
         try output.print(exploration) { StateTable(exploration, title: "\(trace) \(pair)").text }

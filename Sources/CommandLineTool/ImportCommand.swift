@@ -23,8 +23,16 @@ struct ImportStraceCommand: ParsableCommand {
     @Option(name: .shortAndLong, help: "Where to write the trace; to the standard output if not given.")
     var output: String?
 
+    @Option(help: "The era whose operations the trace may use: \(Era.all.map(\.name).joined(separator: ", ")).")
+    var era = Era.all[0].name
+
+    func validate() throws {
+        guard Era.named(era) == nil else { return }
+        throw ValidationError("no era \(era); expected \(Era.all.map(\.name).joined(separator: ", "))")
+    }
+
     func run() throws {
-        let imported = try StraceImport(try readInput(log), file: log, vocabulary: Vocabulary(Era.all[0]))
+        let imported = try StraceImport(try readInput(log), file: log, vocabulary: Vocabulary(Era.named(era)!))
         for sentence in imported.summary { complain(sentence) }
         guard let output else { return print(imported.trace, terminator: "") }
         do {

@@ -14,9 +14,15 @@ func readInput(_ path: String) throws -> [UInt8] {
 }
 
 /// A file with a trace that can run: what it says, and as it is written there.
-func readTrace(_ path: String) throws -> (trace: Trace, text: String) {
+///
+/// - Parameter era: the one that it is to run in; its own if none is given.
+func readTrace(_ path: String, in era: String? = nil) throws -> (trace: Trace, text: String) {
     let bytes = try readInput(path)
-    return (
-        try Trace(parsing: bytes, file: path, eras: Vocabulary.all), String(decoding: bytes, as: UTF8.self)
-    )
+    return (try trace(bytes, file: path, in: era), String(decoding: bytes, as: UTF8.self))
+}
+
+/// A trace in the words of an era; what that era lacks is an error.
+func trace<Bytes: Sequence<UInt8>>(_ bytes: Bytes, file: String = "the trace", in era: String?) throws -> Trace {
+    try Trace(
+        parsing: Array(bytes), file: file, eras: Vocabulary.all, as: Vocabulary.all.first { $0.era == era })
 }

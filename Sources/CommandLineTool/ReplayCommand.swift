@@ -26,9 +26,11 @@ struct ReplayCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() throws {
-        let (trace, text) = try readTrace(trace)
-        let name = variant ?? trace.era
-        let pair = try commandLineCatalog.pair("\(on ?? trace.era)..\(name)").compiled()
+        let own = try readTrace(trace).trace.era
+        let name = variant ?? own
+        let base = on ?? (try? commandLineCatalog.variant(name).era) ?? own
+        let pair = try commandLineCatalog.pair("\(base)..\(name)").compiled()
+        let text = try readTrace(trace, in: try commandLineCatalog.era(of: pair)).text
         let replay: Replay = try runJob(.replay(ReplayJob(pair: pair, trace: text)))
         try output.print(replay) { TimeLine(replay, title: "\(self.trace) on \(name)").text }
     }

@@ -53,7 +53,7 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         let pairs = try pairsToRun()
-        let given = try from.map { try readTrace($0).text }
+        let given = try from.map { try readGiven($0, pairs) }
         let limit = time?.seconds ?? (traces == nil ? RunCommand.defaultSeconds : nil)
         var configuration = CampaignConfiguration()
         (configuration.seed, configuration.traces, configuration.schedules) = (seed, traces, schedules)
@@ -76,6 +76,12 @@ struct RunCommand: ParsableCommand {
         return try (family.map { [$0] } ?? commandLineCatalog.families).flatMap { family in
             try family.pairs.map { try pairToRun("\($0.base)..\($0.patched)", family) }
         }
+    }
+
+    /// The text of a trace that means something in the era of each pair.
+    private func readGiven(_ path: String, _ pairs: [PairToRun]) throws -> String {
+        for pair in pairs { _ = try readTrace(path, in: try commandLineCatalog.era(of: pair.compiled)) }
+        return try readTrace(path).text
     }
 
     private func pairToRun(_ text: String, _ family: Family?) throws -> PairToRun {

@@ -15,7 +15,8 @@ struct ReplayJob: Codable {
 
     func run(_ worker: Worker) throws {
         worker.begin("a replay")
-        let trace = try Trace(parsing: trace, file: "the trace", eras: Vocabulary.all)
+        let era = try commandLineCatalog.era(of: pair)
+        let trace = try CommandLineTool.trace(self.trace.utf8, in: era)
         let variant = try commandLineCatalog.load(pair, era: trace.era).patched
         guard let replay = try Replay(trace, on: variant, vocabulary: trace.vocabulary) else { throw SetupFailure() }
         try worker.send(replay)
@@ -31,7 +32,8 @@ struct ExploreJob: Codable {
 
     func run(_ worker: Worker) throws {
         worker.begin("an exploration")
-        let trace = try Trace(parsing: trace, file: "the trace", eras: Vocabulary.all)
+        let era = try commandLineCatalog.era(of: pair)
+        let trace = try CommandLineTool.trace(self.trace.utf8, in: era)
         let (base, patched) = try commandLineCatalog.load(pair, era: trace.era)
         let compiled = try CompiledTrace(trace, trace.vocabulary)
         let machines = try PairOfMachines(base: base, patched: patched)
@@ -48,7 +50,7 @@ private struct SetupFailure: Error, CustomStringConvertible {
 }
 
 extension Trace {
-    /// That of its era, which it was parsed with.
+    /// That of the era which it was parsed for.
     fileprivate var vocabulary: Vocabulary { Vocabulary.all.first { $0.era == era }! }
 }
 

@@ -18,6 +18,12 @@ public struct TraceError: Error, Equatable, Sendable, CustomStringConvertible {
         self.expected = expected
     }
 
+    /// With what makes it one.
+    func adding(_ circumstance: String) -> TraceError {
+        TraceError(
+            file: file, line: line, column: column, problem: "\(problem), \(circumstance)", expected: expected)
+    }
+
     public var description: String {
         "\(inOneLine(file)):\(line):\(column): error: \(problem); expected \(expected)"
     }

@@ -62,6 +62,12 @@ public struct Catalog {
         return pair
     }
 
+    /// The era of the variants in a pair; nil for two files, which have none of their own.
+    public func era(of pair: CompiledPair) throws -> String? {
+        for case .variant(let name) in [pair.base, pair.patched] { return try variant(name).era }
+        return nil
+    }
+
     private func isSide(_ text: String, _ family: Family?) -> Bool {
         (try? side(text, family)) != nil
     }

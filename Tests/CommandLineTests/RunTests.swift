@@ -137,6 +137,27 @@ import Testing
 
         """
 
+    /// A trace at system-call level means the same in each era.
+    @Test func aTraceOfAnotherEraRuns() throws {
+        let trace = try file("idle.trace", RunTests.idle.replacing("v5.13", with: "v6.5"))
+        let end = try run("--pair", "try_to_munlock..page_mlock.posted", "--from", trace, "--traces", "2")
+        #expect(end.status == 125)
+        #expect(end.output.contains("unreached"))
+        #expect(try mmdiff("replay", trace, "--variant", "try_to_munlock").status == 0)
+        #expect(try mmdiff("replay", trace, "--variant", "undrained").status == 0)
+        #expect(try mmdiff("explore", trace, "--pair", "v5.13..page_mlock.posted", "--schedules", "1").status == 125)
+    }
+
+    @Test func anOperationThatTheErasLackIsNamed() throws {
+        let text = RunTests.idle.replacing("v5.13", with: "v6.5")
+            .replacing("task t1", with: "  madvise(0x8000, 0x1000, MADV_COLLAPSE)\ntask t1")
+        let trace = try file("new.trace", text)
+        let end = try run("--from", trace, "--traces", "1")
+        #expect(end.status == 2)
+        #expect(end.output == "")
+        #expect(end.errors.contains("new.trace:8:27: error: found 'MADV_COLLAPSE' for 'advice'"))
+    }
+
     @Test func aReplayHasAColumnForEachTask() throws {
         let trace = try file("idle.trace", RunTests.idle)
         let end = try mmdiff("replay", trace)

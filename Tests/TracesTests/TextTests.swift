@@ -123,6 +123,24 @@ let example = """
         #expect(try Trace(parsing: text, file: "TRACES.md", eras: Vocabulary.all).description == text)
     }
 
+    /// A trace means the same in another era, as far as that has what the trace uses.
+    @Test func aTraceInAnotherEra() throws {
+        let text = "mmdiff trace 1\nera v5.13\ntask t0 p0 cpu=0\n  read(0x8000)\n"
+        let trace = try Trace(parsing: text, file: "x", eras: eras, as: oldVocabulary)
+        #expect(trace.era == "v2.6.27")
+        #expect(trace.tasks == (try parse(text)).tasks)
+        _ = try CompiledTrace(trace, oldVocabulary)
+        #expect(try Trace(parsing: text, file: "x", eras: eras, as: vocabulary) == parse(text))
+
+        let newer = text + "  mlock(0x8000, 0x1000)\n"
+        let error = #expect(throws: TraceError.self) {
+            try Trace(parsing: newer, file: "x", eras: eras, as: oldVocabulary)
+        }
+        #expect(
+            error?.description == "x:5:3: error: unknown operation 'mlock', in a trace of v5.13 that is to run in "
+                + "v2.6.27; expected an operation of v2.6.27, perhaps 'munlock'")
+    }
+
     @Test func aScheduleMayBeEmpty() throws {
         let text = "mmdiff trace 1\nera v5.13\ntask t0 p0 cpu=0\nschedule\n"
         let trace = try parse(text)

@@ -26,11 +26,12 @@ struct CampaignJob: Codable {
     }
 
     func run(_ worker: Worker) throws {
-        let (base, patched) = try commandLineCatalog.load(pair, era: Era.all[0].name)
+        let era = try self.era()
+        let (base, patched) = try commandLineCatalog.load(pair, era: era.name)
         let family = try family.map(commandLineCatalog.family)
         let machines = try PairOfMachines(base: base, patched: patched, permuted: configuration.permuted)
         let campaign = Campaign(
-            machines, try source(), Vocabulary(Era.named(base.era)!),
+            machines, try source(), Vocabulary(era),
             claims: family?.claims(base: base.name, patched: patched.name) ?? [], configuration: configuration)
         campaign.observer = { campaign, finding in
             if finding == nil { worker.begin("trace \(campaign.progress.current)") }
@@ -42,9 +43,16 @@ struct CampaignJob: Codable {
 
     /// Where its traces come from; needs no simulation.
     func source() throws -> TraceSource {
-        if let given { return .given(try Trace(parsing: given, file: "the trace", eras: Vocabulary.all)) }
+        let era = try self.era()
+        if let given { return .given(try trace(given.utf8, in: era.name)) }
         let weights = try family.map(commandLineCatalog.family)?.weights ?? [:]
-        return .generator(Generator(Vocabulary(Era.all[0]), weights: weights))
+        return .generator(Generator(Vocabulary(era), weights: weights))
+    }
+
+    /// That of its variants; two files are compared in the era of the given trace.
+    private func era() throws -> Era {
+        let name = try commandLineCatalog.era(of: pair) ?? given.map { try trace($0.utf8, in: nil).era }
+        return name.flatMap(Era.named) ?? Era.all[0]
     }
 
     /// - Returns: false if nobody listens any more.

@@ -10,20 +10,36 @@ extension Trace {
     /// - Parameters:
     ///   - file: the input's name, for errors.
     ///   - eras: the operations of each era that there is.
-    public init(parsing bytes: [UInt8], file: String, eras: [Vocabulary]) throws(TraceError) {
+    ///   - era: the one that the trace is to run in, if not its own.  What it does means the same there; what
+    ///     that era lacks is an error.
+    public init(
+        parsing bytes: [UInt8], file: String, eras: [Vocabulary], as era: Vocabulary? = nil
+    ) throws(TraceError) {
         var parser = Parser(bytes, file: file, eras: eras)
         self = try parser.trace(size: bytes.count)
+        guard let era, era.era != self.era else { return }
+        let own = self.era
+        parser = Parser(bytes, file: file, eras: eras.map { $0.era == own ? era : $0 }, names: eras.map(\.era))
+        do {
+            self = try parser.trace(size: bytes.count)
+        } catch {
+            throw error.adding("in a trace of \(own) that is to run in \(era.era)")
+        }
     }
 
-    public init(parsing text: String, file: String, eras: [Vocabulary]) throws(TraceError) {
-        try self.init(parsing: Array(text.utf8), file: file, eras: eras)
+    public init(
+        parsing text: String, file: String, eras: [Vocabulary], as era: Vocabulary? = nil
+    ) throws(TraceError) {
+        try self.init(parsing: Array(text.utf8), file: file, eras: eras, as: era)
     }
 }
 
 /// One method a rule of the grammar in docs/TRACES.md.
 struct Parser {
     var scanner: Scanner
+    /// What each era's name, in the same order, stands for.
     let eras: [Vocabulary]
+    let eraNames: [String]
     var vocabulary = Vocabulary(era: "", operations: [])
     var machine = MachineShape()
     /// Processes that exist; those that the tasks fork come to it as they are read.
@@ -39,9 +55,10 @@ struct Parser {
         var process, line, column: Int
     }
 
-    init(_ bytes: [UInt8], file: String, eras: [Vocabulary]) {
+    init(_ bytes: [UInt8], file: String, eras: [Vocabulary], names: [String]? = nil) {
         scanner = Scanner(bytes, file: file)
         self.eras = eras
+        eraNames = names ?? eras.map(\.era)
     }
 
     mutating func trace(size: Int) throws(TraceError) -> Trace {

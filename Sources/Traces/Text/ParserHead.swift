@@ -28,12 +28,12 @@ extension Parser {
         let column = scanner.column
         let found = scanner.found()
         let name = text(scanner.take(while: { !isBlank($0) && $0 != UInt8(ascii: "#") }))
-        guard let era = eras.first(where: { $0.era == name }) else {
+        guard let number = eraNames.firstIndex(of: name) else {
             throw scanner.error(
-                name.isEmpty ? "found \(found)" : "unknown era \(quoted(name))", expected: listed(eras.map(\.era)),
+                name.isEmpty ? "found \(found)" : "unknown era \(quoted(name))", expected: listed(eraNames),
                 column: column)
         }
-        vocabulary = era
+        vocabulary = eras[number]
         return try endItem().lines
     }
 
