@@ -4,9 +4,10 @@
 #include "CFiber.h"
 #include <sys/mman.h>
 
+static const size_t guard = 4096;
+
 void *fiber_map(void *address, size_t size)
 {
-	const size_t guard = 4096;
 	char *base = mmap((char *)address - guard, size + guard, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 
@@ -14,6 +15,11 @@ void *fiber_map(void *address, size_t size)
 		return NULL;
 	mprotect(base, guard, PROT_NONE);
 	return base + guard;
+}
+
+void fiber_unmap(void *address, size_t size)
+{
+	munmap((char *)address - guard, size + guard);
 }
 
 void *memory_reserve(size_t size)

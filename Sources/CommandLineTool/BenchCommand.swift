@@ -11,8 +11,8 @@ struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure the simulation on generated traces, every invariant on.")
 
-    @Option(help: "The family whose first pair is measured.")
-    var family = "munlock-split"
+    @ArgumentParser.Argument(help: "The family whose first pair is measured; each family's if none is named.")
+    var family: String?
 
     @Option(help: "How many traces of three tasks.")
     var traces = 100
@@ -27,7 +27,14 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
-        let family = try commandLineCatalog.family(family)
+        let families = try family.map { [try commandLineCatalog.family($0)] } ?? commandLineCatalog.families
+        let reference = Benchmark.reference()
+        let report = BenchReport(
+            reference: reference, families: try families.map { try measure($0, beside: reference) })
+        try output.print(report) { report.text }
+    }
+
+    private func measure(_ family: Family, beside reference: Measurement) throws -> BenchReport.Figures {
         let names = family.pairs[0]
         guard let base = family.variant(names.base), let patched = family.variant(names.patched),
             let era = Era.named(base.era)
@@ -36,10 +43,31 @@ struct BenchCommand: ParsableCommand {
         let benchmark = Benchmark(
             try PairOfMachines(base: base, patched: patched), Generator(vocabulary, weights: family.weights),
             seed: seed, traces: traces)
-        let measurements = benchmark.run()
-        try output.print(measurements) {
-            table(measurements.map { [$0.name, number($0.value), $0.unit] })
-        }
+        return BenchReport.Figures(
+            family: family.name, era: era.name, pair: "\(names.base)..\(names.patched)",
+            measurements: benchmark.run(reference: reference))
+    }
+}
+
+private struct BenchReport: Encodable {
+    struct Figures: Encodable {
+        var family, era, pair: String
+        var measurements: [Measurement]
+    }
+
+    var reference: Measurement
+    var families: [Figures]
+
+    var text: String {
+        let head = table([row(reference)])
+        return
+            ([head]
+            + families.map { "\($0.family): \($0.pair), \($0.era)\n" + table($0.measurements.map(row), indent: 2) })
+            .joined(separator: "\n\n")
+    }
+
+    private func row(_ measurement: Measurement) -> [String] {
+        [measurement.name, number(measurement.value), measurement.unit]
     }
 }
 

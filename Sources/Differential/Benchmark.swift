@@ -40,9 +40,13 @@ public final class Benchmark {
     /// Schedules of each trace.
     private static let schedules = 200
 
+    /// Executions a second of three fibers that do nothing: what machines differ in.
+    public static func reference() -> Measurement {
+        Measurement(name: "reference: bare executions of three idle fibers", value: bareExecutions(), unit: "/s")
+    }
+
     /// All figures, in the order of a report.
-    public func run() -> [Measurement] {
-        let reference = bareExecutions()
+    public func run(reference: Measurement) -> [Measurement] {
         let whole = phase { _ = $0.run() }
         let pairs = pairsPerSecond()
         let execution = phase {
@@ -63,14 +67,13 @@ public final class Benchmark {
         }
         let yields = whole.yields / whole.runs
         return [
-            Measurement(name: "reference: bare executions of three idle fibers", value: reference, unit: "/s"),
             Measurement(name: "sequential operations", value: sequentialOperations(), unit: "/s"),
             Measurement(name: "yields a schedule", value: yields, unit: ""),
             Measurement(name: "time a yield, kernel code included", value: execution.nanoseconds / yields, unit: "ns"),
             Measurement(name: "arena used", value: Double(pair.base.arena.used) / 1024, unit: "KiB"),
             Measurement(name: "complete schedules", value: 1e9 / whole.nanoseconds, unit: "/s"),
             Measurement(name: "complete pairs", value: pairs, unit: "/s"),
-            Measurement(name: "pairs to the reference", value: pairs / reference, unit: ""),
+            Measurement(name: "pairs to the reference", value: pairs / reference.value, unit: ""),
             Measurement(name: "share of the reset", value: resetting.nanoseconds / whole.nanoseconds, unit: ""),
             Measurement(
                 name: "share of the execution",
@@ -146,12 +149,11 @@ public final class Benchmark {
         return Double(operations) / seconds(time)
     }
 
-    private func bareExecutions() -> Double {
+    private static func bareExecutions() -> Double {
         guard let bare = BareFibers() else { return .nan }
         let count = 200_000
-        let start = clock.now
-        for _ in 0..<count { bare.execute() }
-        return Double(count) / seconds(clock.now - start)
+        let duration = ContinuousClock().measure { for _ in 0..<count { bare.execute() } }
+        return Double(count) / seconds(duration)
     }
 }
 

@@ -197,20 +197,18 @@ public final class Campaign {
 
     // MARK: Other findings
 
-    /// The level `events` or `cost`: counts that differ although the outcome is the same.
+    /// The level `events` or `cost`: what was done differs although the outcome is the same.
     private func noteCounts(_ level: Level, _ seed: ScheduleSeed, _ trace: Trace) {
         let picture = Picture(pair, seed)
         for event in eventKinds(level) {
-            let (before, after) = picture.counts(event)
-            if before == after { continue }
-            let direction: Finding.Direction = after > before ? .new : .lost
+            guard let difference = EventDifference(event, picture.events.base, picture.events.patched) else { continue }
             let name = String(cString: event_kind_name(UInt32(event))!)
-            let claim = claims.first { $0.covers(level, name, direction) }
+            let claim = claims.first { $0.covers(level, name, difference.direction) }
             let finding = Finding(
-                level: level.rawValue, direction: direction, subject: [name],
+                level: level.rawValue, direction: difference.direction, subject: [name],
                 verdict: claim == nil ? .divergent : .expected, traces: 1, seed: seed,
-                firstDivergence: picture.firstDivergence, broken: [],
-                difference: ["- \(name): \(before)", "+ \(name): \(after)"], trace: trace.description,
+                firstDivergence: picture.firstDivergence, broken: [], difference: difference.lines,
+                trace: trace.description,
                 effort: "under the schedule without preemption, with the same results and state", claim: claim?.sentence
             )
             merge(finding)

@@ -10,6 +10,8 @@ import VariantKit
 struct Picture {
     let base: RunDetail
     let patched: RunDetail
+    /// What each side did, for the levels `events` and `cost`.
+    let events: (base: EventTally, patched: EventTally)
     /// Where the two executions first did something different.
     let firstDivergence: String?
 
@@ -28,24 +30,16 @@ struct Picture {
         install()
         base = log.record { RunDetail(running: pair.base) }
         let steps = log.steps()
+        let done = EventTally(ofLog: ())
         install()
         patched = log.record { RunDetail(running: pair.patched) }
+        events = (done, EventTally(ofLog: ()))
         firstDivergence = Picture.divergence(steps, log.steps(), pair.base)
     }
 
     subscript(side: Side) -> RunDetail { side == .base ? base : patched }
 
     func essence(_ side: Side) -> Outcome.Essence { self[side].outcome.essence }
-
-    /// How often each side saw an event.
-    func counts(_ event: Int) -> (before: Int, after: Int) {
-        let name = String(cString: event_kind_name(UInt32(event))!)
-        func count(_ detail: RunDetail) -> Int {
-            let events = detail.tree.children.first { $0.name == "events" }
-            return events?.children.first { $0.name == name }.flatMap { $0.value.flatMap(Int.init) } ?? 0
-        }
-        return (count(base), count(patched))
-    }
 
     /// The level at which the sides differ, and what differs there.
     func subject(_ candidate: Candidate, _ likeness: Likeness) -> (level: String, subject: [String]) {

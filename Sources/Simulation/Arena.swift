@@ -19,7 +19,7 @@ public final class Arena {
 
     private static let firstAddress: UInt = 0x7e00_0000_0000
     private static let slotSpacing: UInt = 0x1000_0000
-    private static let stackSpacing: UInt = 0x10_0000
+    private static let stackSpacing = 0x10_0000
 
     public let slot: Int
     public let base: UnsafeMutableRawPointer
@@ -28,7 +28,7 @@ public final class Arena {
     private var templateSize = 0
     private var filledWith: UInt8?
 
-    /// Maps slot `slot`.  Each slot can be mapped once a process.
+    /// Maps slot `slot`; nil if its addresses are taken, by another arena of this process for one.
     public init?(slot: Int) {
         precondition(slot < Arena.slots)
         self.slot = slot
@@ -37,13 +37,14 @@ public final class Arena {
         base = memory
         stacks = UnsafeMutableRawPointer(bitPattern: address + 0x100_0000)!
         for task in 0...Int(MAX_TASKS) {
-            let stack = UnsafeMutableRawPointer(bitPattern: address + 0x100_0000 + UInt(task) * Arena.stackSpacing)
-            guard fiber_map(stack, Arena.stackSize) != nil else { return nil }
+            guard fiber_map(stacks + task * Arena.stackSpacing, Arena.stackSize) != nil else { return nil }
         }
     }
 
     deinit {
         template?.deallocate()
+        fiber_unmap(base, Arena.capacity)
+        for task in 0...Int(MAX_TASKS) { fiber_unmap(stacks + task * Arena.stackSpacing, Arena.stackSize) }
     }
 
     /// The machine in this arena.
@@ -57,7 +58,7 @@ public final class Arena {
     }
 
     func stackTop(_ task: Int) -> UnsafeMutableRawPointer {
-        stacks + task * Int(Arena.stackSpacing) + Arena.stackSize
+        stacks + task * Arena.stackSpacing + Arena.stackSize
     }
 
     /// Empties the arena: all of it becomes zero, or `poison` where nothing has been allocated yet.

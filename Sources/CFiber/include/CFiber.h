@@ -19,6 +19,7 @@ fcontext_t make_fcontext(void *stack_top, size_t size, void (*entry)(transfer_t)
 /* Maps `size` bytes readable and writable at `address`, with a guard page below; NULL if the addresses
  * are taken. */
 void *fiber_map(void *address, size_t size);
+void fiber_unmap(void *address, size_t size);
 
 /* Address space that costs memory only where it is touched; NULL if there is none. */
 void *memory_reserve(size_t size);

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What one execution did, as a multiset: which task did what to which object, with what result, how often.
+// The order of independent steps is no part of it.
+
+import CKernel
+import KernelModel
+import Simulation
+
+struct EventTally {
+    /// One thing done.  What `object` and `value` are is the event's.
+    struct Key: Hashable, Comparable {
+        var task: UInt8
+        var object, value: UInt64
+
+        static func < (a: Key, b: Key) -> Bool {
+            (a.task, a.object, a.value) < (b.task, b.object, b.value)
+        }
+    }
+
+    /// By event, how often each thing was done.  For look-ups and sums only: its order means nothing.
+    private var counts: [UInt8: [Key: Int]] = [:]
+
+    /// Sums up what the log of the run that has just ended holds.
+    init(ofLog: Void) {
+        for number in 0..<Int(scheduler.nr_log) {
+            let entry = scheduler.log![number]
+            // The machine comes to rest in a task of its own.
+            guard entry.kind == UInt8(LOG_EVENT.rawValue), entry.task < kernel.nr_tasks else { continue }
+            let isCost = UInt32(entry.event) >= EVENT_lock.rawValue
+            let key = Key(task: entry.task, object: entry.object, value: isCost ? 0 : entry.value)
+            counts[entry.event, default: [:]][key, default: 0] += isCost ? Int(entry.value) : 1
+        }
+    }
+
+    subscript(event: Int) -> [Key: Int] { counts[UInt8(event)] ?? [:] }
+}
+
+/// How two executions differ in one event.
+struct EventDifference {
+    let direction: Finding.Direction
+    /// As a report shows them.
+    let lines: [String]
+
+    /// Things told one by one; the totals tell the rest.
+    private static let details = 6
+
+    /// Nil if they do not differ.
+    init?(_ event: Int, _ base: EventTally, _ patched: EventTally) {
+        let (before, after) = (base[event], patched[event])
+        if before == after { return nil }
+        let name = String(cString: event_kind_name(UInt32(event))!)
+        let (less, more) = (before.values.reduce(0, +), after.values.reduce(0, +))
+        direction = less > more ? .lost : .new
+        let differing = Set(before.keys).union(after.keys).filter { before[$0] != after[$0] }.sorted()
+        lines =
+            ["- \(name): \(less)", "+ \(name): \(more)"]
+            + differing.prefix(EventDifference.details).map { key in
+                "    t\(key.task), object 0x\(String(key.object, radix: 16)), result \(key.value):"
+                    + " \(before[key] ?? 0) before, \(after[key] ?? 0) after"
+            }
+            + (differing.count > EventDifference.details
+                ? ["    … (\(differing.count - EventDifference.details) more)"] : [])
+    }
+}
