@@ -18,8 +18,9 @@ public func yield_point(_ label: StaticString, _ function: StaticString = #funct
     yieldPoint(function.cString, label.cString)
 }
 
+/// The same for code that C calls, and for kernel operations that carry their caller's name.
 @inline(__always)
-func yieldPoint(_ function: UnsafePointer<CChar>, _ label: UnsafePointer<CChar>) {
+public func yieldPoint(_ function: UnsafePointer<CChar>, _ label: UnsafePointer<CChar>) {
     guard kernel.interleaving != 0 else {
         countQuietStep()
         return

@@ -41,8 +41,8 @@ public func spin_unlock_wait(_ lock: spinlock_t, _ function: StaticString = #fun
     if lock.owner != 0 { sleep(WAIT_SPINLOCK, unsafeBitCast(lock, to: UnsafeMutableRawPointer.self)) }
 }
 
-@usableFromInline
-func spinLock(_ lock: spinlock_t, _ subclass: UInt8, _ function: UnsafePointer<CChar>) {
+/// For code that C calls, and for kernel operations that carry their caller's name.
+public func spinLock(_ lock: spinlock_t, _ subclass: UInt8, _ function: UnsafePointer<CChar>) {
     let address = unsafeBitCast(lock, to: UnsafeMutableRawPointer.self)
     lockdepBeforeAcquire(address, lock.class_, subclass: subclass)
     yieldPoint(function, lockLabel(lock.class_))

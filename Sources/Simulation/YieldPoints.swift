@@ -115,7 +115,7 @@ private func text(_ start: UnsafePointer<CChar>, _ count: Int) -> String {
 extension StaticString {
     /// The characters as C sees them; the terminating zero is there.
     @inline(__always)
-    var cString: UnsafePointer<CChar> {
+    public var cString: UnsafePointer<CChar> {
         UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)
     }
 }

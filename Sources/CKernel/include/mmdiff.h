@@ -146,16 +146,29 @@ static inline struct per_cpu *get_this_cpu(void) { return &kernel->cpus[kernel->
 		spin_lock(mmdiff_ptl);                                                 \
 		mmdiff_ptl;                                                            \
 	})
-#define pte_offset_map_lock(mm, pmd, address, ptlp)                                    \
+/* From v6.5 on these return NULL if there is no page table, or no more. */
+#define pte_offset_map(pmd, address) kernel->ops->__pte_offset_map((pmd), (address), NULL, __func__)
+#define pte_offset_map_nolock(mm, pmd, address, ptlp)                                  \
 	({                                                                             \
-		pte_t *mmdiff_pte = pte_offset_map((pmd), (address));                  \
-		*(ptlp) = pte_lockptr((mm), (pmd));                                    \
-		spin_lock(*(ptlp));                                                    \
+		pmd_t mmdiff_pmd;                                                      \
+		pte_t *mmdiff_pte = kernel->ops->__pte_offset_map((pmd), (address), &mmdiff_pmd, __func__); \
+		if (mmdiff_pte)                                                        \
+			*(ptlp) = pte_lockptr((mm), &mmdiff_pmd);                      \
 		mmdiff_pte;                                                            \
 	})
-#define pte_unmap(pte) ((void)(pte))
+#define pte_offset_map_lock(mm, pmd, address, ptlp) \
+	kernel->ops->__pte_offset_map_lock((mm), (pmd), (address), (ptlp), __func__)
+#ifndef MMDIFF_PLUGIN
+#define pte_unmap(pte) kernel->ops->pte_unmap(pte)
+#endif
 #define pte_unmap_unlock(pte, ptl) do { spin_unlock(ptl); pte_unmap(pte); } while (0)
-#define page_vma_mapped_walk_done(pvmw) do { if ((pvmw)->ptl) spin_unlock((pvmw)->ptl); } while (0)
+#define page_vma_mapped_walk_done(pvmw)                                                \
+	do {                                                                           \
+		if ((pvmw)->pte)                                                       \
+			pte_unmap((pvmw)->pte);                                        \
+		if ((pvmw)->ptl)                                                       \
+			spin_unlock((pvmw)->ptl);                                      \
+	} while (0)
 
 /* --- statistics: linux/vmstat.h, mm.h --- */
 

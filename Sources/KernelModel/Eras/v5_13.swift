@@ -47,6 +47,7 @@ extension Era {
             install_mmu_notifier(ops)
             install_mmu_gather(ops)
             install_tlb(ops)
+            install_pgtable_generic(ops)
             install_huge_memory(ops)
             install_huge_memory_fault(ops)
             install_huge_memory_numa(ops)

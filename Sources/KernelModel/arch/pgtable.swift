@@ -189,23 +189,34 @@ func pmd_lock(
     return ptl
 }
 
-/// The pte of `address` in the table that `pmdp` leads to, and the table's lock, held.
+/// The pte of `address` in the table that `pmdp` leads to, and the table's lock, held.  From v6.5 on: nil if there
+/// is no such table, or no more.
 func pte_offset_map_lock(
     _ mm: mm_struct, _ pmdp: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ function: StaticString = #function
-) -> (pte: UnsafeMutablePointer<pte_t>, ptl: spinlock_t) {
-    let ptl = pte_lockptr(mm, pmdp)
-    let pte = pte_offset_map(pmdp, address)
-    spin_lock(ptl, function)
-    return (pte, ptl)
+) -> (pte: UnsafeMutablePointer<pte_t>, ptl: spinlock_t)? {
+    var ptl: spinlock_t?
+    guard let pte = ops.__pte_offset_map_lock(mm, pmdp, address, &ptl, function.cString) else { return nil }
+    return (pte, ptl!)
+}
+
+/// The same without taking the lock: by then the table may be out of use, but it is a table until pte_unmap().
+/// Linux v6.5, mm/pgtable-generic.c, pte_offset_map_nolock().
+func pte_offset_map_nolock(
+    _ mm: mm_struct, _ pmdp: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ function: StaticString = #function
+) -> (pte: UnsafeMutablePointer<pte_t>, ptl: spinlock_t)? {
+    var pmdval = __pmd(0)
+    guard let pte = ops.__pte_offset_map(pmdp, address, &pmdval, function.cString) else { return nil }
+    return (pte, pte_lockptr(mm, &pmdval))
 }
 
 func pte_unmap_unlock(
     _ pte: UnsafeMutablePointer<pte_t>, _ ptl: spinlock_t, _ function: StaticString = #function
 ) {
     spin_unlock(ptl, function)
+    ops.pte_unmap(pte)
 }
 
-/// The same, with a table where there was none; nil when memory is short.
+/// pte_offset_map_lock() with a table where there was none; nil when memory is short, too.
 func pte_alloc_map_lock(
     _ mm: mm_struct, _ pmdp: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ function: StaticString = #function
 ) -> (pte: UnsafeMutablePointer<pte_t>, ptl: spinlock_t)? {

@@ -184,7 +184,11 @@ private func filemap_map_pages(
     if filemap_map_pmd(vmf, first) { return VM_FAULT_NOPAGE }
 
     let start_address = vma.vm_start + (start_pgoff - vma.vm_pgoff) << UInt(PAGE_SHIFT)
-    let (start_pte, ptl) = pte_offset_map_lock(vma.vm_mm, vmf.pointee.pmd, start_address)
+    guard let (start_pte, ptl) = pte_offset_map_lock(vma.vm_mm, vmf.pointee.pmd, start_address) else {
+        unlock_page(first)
+        ops.put_page(first)
+        return 0
+    }
     vmf.pointee.ptl = ptl
     while index <= end {
         if let head {

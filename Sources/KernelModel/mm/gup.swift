@@ -57,7 +57,7 @@ private func follow_page_pte(
     let mm = vma.vm_mm
     while true {
         if pmd_none_or_trans_huge_or_clear_bad(pmd) { return no_page_table(vma, flags) }
-        let (ptep, ptl) = pte_offset_map_lock(mm, pmd, address)
+        guard let (ptep, ptl) = pte_offset_map_lock(mm, pmd, address) else { return no_page_table(vma, flags) }
         let pte = ptep.pointee
         if !pte_present(pte) {
             let migrating = !pte_none(pte) && is_migration_entry(pte_to_swp_entry(pte))

@@ -70,7 +70,7 @@ private func madvise_free_pte_range(
     yield_point("pmd")
     if pmd_trans_huge(pmd.pointee) && ops.madvise_free_huge_pmd(tlb, vma, pmd, start, end) { return }
     if pmd_none_or_trans_huge_or_clear_bad(pmd) { return }
-    var (pte, ptl) = pte_offset_map_lock(mm, pmd, start)
+    guard var (pte, ptl) = pte_offset_map_lock(mm, pmd, start) else { return }
     ops.flush_tlb_batched_pending(mm)
     var nr_swap = 0
     var address = start
@@ -156,7 +156,7 @@ private func madvise_cold_or_pageout_pte_range(
     }
     if pmd_none_or_trans_huge_or_clear_bad(pmd) { return }
     let mm = tlb.pointee.mm
-    var (pte, ptl) = pte_offset_map_lock(mm, pmd, start)
+    guard var (pte, ptl) = pte_offset_map_lock(mm, pmd, start) else { return }
     ops.flush_tlb_batched_pending(mm)
     var address = start
     while address < end {
@@ -259,7 +259,7 @@ private func swapin_walk_pmd_entry(
     var address = start
     while address != end {
         // The lock is taken for each pte anew: to read a page in sleeps.
-        let (pte, ptl) = pte_offset_map_lock(vma.vm_mm, pmd, address)
+        guard let (pte, ptl) = pte_offset_map_lock(vma.vm_mm, pmd, address) else { break }
         let ptent = pte.pointee
         pte_unmap_unlock(pte, ptl)
         if is_swap_pte(ptent) && !non_swap_entry(pte_to_swp_entry(ptent)) { read_ahead(pte_to_swp_entry(ptent)) }

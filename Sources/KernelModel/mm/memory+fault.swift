@@ -115,7 +115,10 @@ private func do_anonymous_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_faul
     var entry = mk_pte(page, vm_page_prot(vma))
     if vma.vm_flags & VM_WRITE != 0 { entry = pte_mkwrite(pte_mkdirty(entry)) }
 
-    let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, address)
+    guard let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, address) else {
+        ops.put_page(page)
+        return 0
+    }
     (vmf.pointee.pte, vmf.pointee.ptl) = (pte, ptl)
     let ret = pte_none(pte.pointee) ? check_stable_address_space(mm) : VM_FAULT_NOPAGE
     if ret != 0 {

@@ -190,7 +190,7 @@ private func finish_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     }
     if pmd_none_or_trans_huge_or_clear_bad(pmd) { return 0 }
 
-    let (pte, ptl) = pte_offset_map_lock(mm, pmd, vmf.pointee.address)
+    guard let (pte, ptl) = pte_offset_map_lock(mm, pmd, vmf.pointee.address) else { return VM_FAULT_NOPAGE }
     (vmf.pointee.pte, vmf.pointee.ptl) = (pte, ptl)
     var ret: vm_fault_t = 0
     if pte_none(pte.pointee) {

@@ -31,7 +31,7 @@ func do_swap_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     }
     guard let page = found else {
         // Somebody else may have brought it in.
-        let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, address)
+        guard let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, address) else { return 0 }
         let same = pte_same(pte.pointee, orig_pte)
         pte_unmap_unlock(pte, ptl)
         return same ? VM_FAULT_OOM : 0
@@ -48,7 +48,11 @@ func do_swap_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
         return ret
     }
 
-    let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, address)
+    guard let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, address) else {
+        unlock_page(page)
+        ops.put_page(page)
+        return ret
+    }
     (vmf.pointee.pte, vmf.pointee.ptl) = (pte, ptl)
     guard pte_same(pte.pointee, orig_pte) && PageUptodate(page) else {
         if pte_same(pte.pointee, orig_pte) { ret = VM_FAULT_SIGBUS }

@@ -61,10 +61,12 @@ private func wp_page_copy(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
         vma: vma, mm: mm, start: address, end: address + PAGE_SIZE, event: MMU_NOTIFY_CLEAR.rawValue)
     ops.mmu_notifier_invalidate_range_start(&range)
 
-    let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, address)
-    (vmf.pointee.pte, vmf.pointee.ptl) = (pte, ptl)
-    let page_copied = pte_same(pte.pointee, vmf.pointee.orig_pte)
-    if page_copied {
+    // From v6.5 on: a table that has gone is like a pte that has changed.
+    let mapped = pte_offset_map_lock(mm, vmf.pointee.pmd, address)
+    (vmf.pointee.pte, vmf.pointee.ptl) = (mapped?.pte, mapped?.ptl)
+    var page_copied = false
+    if let (pte, _) = mapped, pte_same(pte.pointee, vmf.pointee.orig_pte) {
+        page_copied = true
         if !PageAnon(old_page) {
             mm.rss(Int(mm_counter_file(old_page))).pointee -= 1
             mm.rss(Int(MM_ANONPAGES.rawValue)).pointee += 1
@@ -79,7 +81,7 @@ private func wp_page_copy(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
         ops.page_remove_rmap(old_page, vma, false)
     }
     ops.put_page(page_copied ? old_page : new_page)
-    pte_unmap_unlock(pte, ptl)
+    if let (pte, ptl) = mapped { pte_unmap_unlock(pte, ptl) }
     ops.mmu_notifier_invalidate_range_only_end(&range)
 
     if page_copied && vma.vm_flags & VM_LOCKED != 0 {
@@ -122,7 +124,9 @@ private func wp_page_shared(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t
 /// Linux v5.13, mm/memory.c, finish_mkwrite_fault().
 private func finish_mkwrite_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let mm = vmf.pointee.vma.vm_mm
-    let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, vmf.pointee.address)
+    guard let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, vmf.pointee.address) else {
+        return VM_FAULT_NOPAGE
+    }
     (vmf.pointee.pte, vmf.pointee.ptl) = (pte, ptl)
     if !pte_same(pte.pointee, vmf.pointee.orig_pte) {
         pte_unmap_unlock(pte, ptl)

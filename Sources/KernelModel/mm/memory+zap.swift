@@ -23,15 +23,16 @@ private struct zap_details {
 
 // MARK: - Page tables
 
+/// Returns how far it has come; from v6.5 on that may be nowhere, since there is no page table.
 /// Linux v5.13, mm/memory.c, zap_pte_range().  Left out: the break at need_resched().
 private func zap_pte_range(
     _ tlb: UnsafeMutablePointer<mmu_gather>, _ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>,
     _ start: UInt, _ end: UInt, _ details: zap_details?
-) {
+) -> UInt {
     let mm = tlb.pointee.mm
     var address = start
     while address != end {
-        let (start_pte, ptl) = pte_offset_map_lock(mm, pmd, address)
+        guard let (start_pte, ptl) = pte_offset_map_lock(mm, pmd, address) else { return address }
         ops.flush_tlb_batched_pending(mm)
         var force_flush = false
         var pte = start_pte
@@ -47,6 +48,7 @@ private func zap_pte_range(
         pte_unmap_unlock(start_pte, ptl)
         if force_flush { ops.tlb_flush_mmu(tlb) }
     }
+    return address
 }
 
 /// One round of the loop of zap_pte_range().  True: the gatherer is full.
@@ -101,17 +103,15 @@ private func zap_pmd_range(
 ) {
     var address = start
     while address != end {
-        let next = pmd_addr_end(address, end)
-        zap_pmd(tlb, vma, address, next, details)
-        address = next
+        address = zap_pmd(tlb, vma, address, pmd_addr_end(address, end), details)
     }
 }
 
-/// One round of the loop of zap_pmd_range().
+/// One round of the loop of zap_pmd_range(): returns where the next one begins.
 private func zap_pmd(
     _ tlb: UnsafeMutablePointer<mmu_gather>, _ vma: vm_area_struct, _ address: UInt, _ next: UInt,
     _ details: zap_details?
-) {
+) -> UInt {
     let pmd = pmd_offset(vma.vm_mm, address)
     let whole = next - address == PMD_SIZE()
     yield_point("pmd", "zap_pmd_range")
@@ -119,15 +119,15 @@ private func zap_pmd(
         if !whole {
             ops.__split_huge_pmd(vma, pmd, address, false, nil)
         } else if ops.zap_huge_pmd(tlb, vma, pmd, address) != 0 {
-            return
+            return next
         }
     } else if let page = details?.single_page, PageTransCompound(page), whole, pmd_none(pmd.pointee) {
         // zap_huge_pmd() may have cleared the pmd and not yet uncharged the page: wait for it.
         spin_unlock(pmd_lock(tlb.pointee.mm, pmd, "zap_pmd_range"), "zap_pmd_range")
     }
     // MADV_DONTNEED and faults change a pmd with mmap_lock held for reading only.
-    if pmd_none_or_trans_huge_or_clear_bad(pmd, "zap_pmd_range") { return }
-    zap_pte_range(tlb, vma, pmd, address, next, details)
+    if pmd_none_or_trans_huge_or_clear_bad(pmd, "zap_pmd_range") { return next }
+    return zap_pte_range(tlb, vma, pmd, address, next, details)
 }
 
 /// Linux v5.13, mm/memory.c, unmap_page_range().

@@ -89,10 +89,11 @@ private func wait_on_migration_entry(_ entry: swp_entry_t, _ ptl: spinlock_t) {
 
 /// Linux v5.13, mm/migrate.c, migration_entry_wait(), __migration_entry_wait().
 private func migration_entry_wait(_ mm: mm_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ address: UInt) {
-    let (ptep, ptl) = pte_offset_map_lock(mm, pmd, address)
+    guard let (ptep, ptl) = pte_offset_map_lock(mm, pmd, address) else { return }
     let pte = ptep.pointee
+    ops.pte_unmap(ptep)
     guard is_swap_pte(pte), is_migration_entry(pte_to_swp_entry(pte)) else {
-        pte_unmap_unlock(ptep, ptl)
+        spin_unlock(ptl)
         return
     }
     wait_on_migration_entry(pte_to_swp_entry(pte), ptl)

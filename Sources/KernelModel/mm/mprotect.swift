@@ -14,18 +14,18 @@ func install_mprotect(_ ops: kernel_ops) {
 
 // MARK: - Page tables
 
-/// Returns how many entries were changed.
+/// Returns how many entries were changed; from v6.5 on -EAGAIN if there is no page table.
 /// Linux v5.13, mm/mprotect.c, change_pte_range().
 private func change_pte_range(
     _ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ start: UInt, _ end: UInt, _ newprot: UInt,
     _ cp_flags: UInt
-) -> UInt {
+) -> Int {
     // Nothing but mmap_lock for reading may be held, so another thread may have made a huge page of it.
     if pmd_none_or_trans_huge_or_clear_bad(pmd) { return 0 }
     let mm = vma.vm_mm
-    var (pte, ptl) = pte_offset_map_lock(mm, pmd, start)
+    guard var (pte, ptl) = pte_offset_map_lock(mm, pmd, start) else { return -Int(EAGAIN) }
     ops.flush_tlb_batched_pending(mm)
-    var pages: UInt = 0
+    var pages = 0
     var address = start
     while address != end {
         noteCost(EVENT_pte_visit, UInt(mm.number), 1)
@@ -91,7 +91,10 @@ private func change_pmd_range(
                 range.start = address
                 ops.mmu_notifier_invalidate_range_start(&range)
             }
-            pages += change_pmd(vma, pmd, address, next, newprot, cp_flags)
+            let changed = change_pmd(vma, pmd, address, next, newprot, cp_flags)
+            // From v6.5 on: the page table has gone meanwhile.
+            if changed < 0 { continue }
+            pages += UInt(changed)
         }
         address = next
     }
@@ -103,14 +106,14 @@ private func change_pmd_range(
 private func change_pmd(
     _ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ next: UInt, _ newprot: UInt,
     _ cp_flags: UInt
-) -> UInt {
+) -> Int {
     yield_point("pmd", "change_pmd_range")
     if is_swap_pmd(pmd.pointee) || pmd_trans_huge(pmd.pointee) {
         if next - address != PMD_SIZE() {
             ops.__split_huge_pmd(vma, pmd, address, false, nil)
         } else {
             let nr_ptes = Int(ops.change_huge_pmd(vma, pmd, address, newprot, cp_flags))
-            if nr_ptes != 0 { return nr_ptes == hpage_pmd_nr ? UInt(nr_ptes) : 0 }
+            if nr_ptes != 0 { return nr_ptes == hpage_pmd_nr ? nr_ptes : 0 }
         }
         // It has been split.
     }

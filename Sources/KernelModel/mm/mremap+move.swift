@@ -34,7 +34,8 @@ private func move_ptes(
     let mm = vma.vm_mm
     if need_rmap_locks { take_rmap_locks(vma) }
     // mmap_lock for writing keeps two tasks from taking the two locks in opposite orders.
-    var (old_pte, old_ptl) = pte_offset_map_lock(mm, old_pmd, old_start)
+    // It cannot fail before v6.5, whose move_ptes() is its own.
+    var (old_pte, old_ptl) = pte_offset_map_lock(mm, old_pmd, old_start)!
     var new_pte = pte_offset_map(new_pmd, new_start)
     let new_ptl = pte_lockptr(mm, new_pmd)
     if new_ptl !== old_ptl { spin_lock(new_ptl, subclass: 1) }

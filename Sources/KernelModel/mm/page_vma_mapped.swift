@@ -19,6 +19,7 @@ func install_page_vma_mapped(_ ops: kernel_ops) {
 public func page_vma_mapped_walk_done(
     _ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>, _ function: StaticString = #function
 ) {
+    if let pte = pvmw.pointee.pte { ops.pte_unmap(pte) }
     if let ptl = pvmw.pointee.ptl { spin_unlock(ptl, function) }
 }
 

@@ -1,9 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// mm/pgtable-generic.c of Linux v5.13: the page tables that huge pmds keep for their split, so that it
-// needs no memory.  The pmds of an mm lie in one page, so they share one ring of tables.
+// mm/pgtable-generic.c of Linux v5.13: from a pmd to its ptes, and the page tables that huge pmds keep for their
+// split, so that it needs no memory.  The pmds of an mm lie in one page, so they share one ring of tables.
 
 import CKernel
 import Simulation
+
+func install_pgtable_generic(_ ops: kernel_ops) {
+    ops.__pte_offset_map = __pte_offset_map
+    ops.__pte_offset_map_lock = __pte_offset_map_lock
+    ops.pte_unmap = { _ in }
+}
+
+// MARK: - From a pmd to its ptes
+
+/// Never fails: the caller has seen a table there, and holds what keeps it.
+/// Linux v5.13, include/linux/pgtable.h, pte_offset_map().
+private func __pte_offset_map(
+    _ pmd: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ pmdvalp: UnsafeMutablePointer<pmd_t>?,
+    _ function: UnsafePointer<CChar>
+) -> UnsafeMutablePointer<pte_t>? {
+    pmdvalp?.pointee = pmd.pointee
+    return pte_offset_map(pmd, address)
+}
+
+/// Linux v5.13, include/linux/mm.h, pte_offset_map_lock().
+private func __pte_offset_map_lock(
+    _ mm: mm_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ ptlp: UnsafeMutablePointer<spinlock_t?>,
+    _ function: UnsafePointer<CChar>
+) -> UnsafeMutablePointer<pte_t>? {
+    let ptl = pte_lockptr(mm, pmd)
+    let pte = pte_offset_map(pmd, address)
+    spinLock(ptl, 0, function)
+    ptlp.pointee = ptl
+    return pte
+}
+
+// MARK: - Deposited tables
 
 /// Linux v5.13, mm/pgtable-generic.c, pgtable_trans_huge_deposit().
 func pgtable_trans_huge_deposit(_ mm: mm_struct, _ pmdp: UnsafeMutablePointer<pmd_t>, _ table: pgtable_t) {

@@ -152,6 +152,15 @@
 	   (vma, address, pte))                                                                                     \
 	OP(pmd_t, pmdp_huge_clear_flush, (struct vm_area_struct * vma, unsigned long address, pmd_t *pmd),          \
 	   (vma, address, pmd))                                                                                     \
+	/* mm/pgtable-generic.c, include/linux/mm.h: `function` is the caller, whose name the yield points carry */  \
+	OP(pte_t *_Nullable, __pte_offset_map,                                                                      \
+	   (pmd_t * pmd, unsigned long address, pmd_t *_Nullable pmdvalp, const char *function),                    \
+	   (pmd, address, pmdvalp, function))                                                                       \
+	OP(pte_t *_Nullable, __pte_offset_map_lock,                                                                 \
+	   (struct mm_struct * mm, pmd_t *pmd, unsigned long address, spinlock_t *_Nullable *_Nonnull ptlp,         \
+	    const char *function),                                                                                  \
+	   (mm, pmd, address, ptlp, function))                                                                      \
+	OP(void, pte_unmap, (pte_t * pte), (pte))                                                                   \
 	/* mm/huge_memory.c */                                                                                      \
 	OP(vm_fault_t, do_huge_pmd_anonymous_page, (struct vm_fault * vmf), (vmf))                                  \
 	OP(vm_fault_t, do_huge_pmd_wp_page, (struct vm_fault * vmf), (vmf))                                         \
