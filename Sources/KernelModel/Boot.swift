@@ -72,7 +72,10 @@ private func allocateMachine(_ shape: MachineShape) {
     mutex_init(kernel.lru_add_drain_all_lock, LOCK_lru_add_drain_all)
     spin_lock_init(kernel.khugepaged_mm_lock, LOCK_khugepaged_mm)
     INIT_LIST_HEAD(kernel.khugepaged_scan.mm_head)
-    for nid in 0..<shape.nodes { createNode(nid) }
+    for nid in 0..<shape.nodes {
+        createNode(nid)
+        kernel.node(nid).movable = nid == shape.movableNode
+    }
     for cpu in 0..<shape.cpus { createCPU(cpu, nid: cpu % shape.nodes) }
 }
 

@@ -7,6 +7,8 @@ import CKernel
 public struct MachineShape: Sendable, Equatable {
     public var cpus = 2
     public var nodes = 1
+    /// The node, if any, whose memory is in ZONE_MOVABLE, where no page may be pinned for long.
+    public var movableNode: Int?
     /// Pages of memory, over all nodes.
     public var pages = 32
     /// Entries of a page table; a huge page is as many base pages.

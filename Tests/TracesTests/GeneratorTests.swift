@@ -31,24 +31,19 @@ import Traces
             generator.trace(seed: 9).description == """
                 mmdiff trace 1
                 era v5.13
-                machine cpus=2 nodes=2 pages=32 ptes=8 pmds=4 swap=8 pagevec=15
+                machine cpus=2 nodes=2 pages=32 ptes=8 pmds=4 swap=8 pagevec=15 movable=0
                 file f0 shmem pages=8
                 setup
-                  p0 mmap(0x8000, 0x3000, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_FIXED, f0, 1)
-                  p0 mmap(0x8000, 0x1000, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_FIXED, f0, 0)
-                  p0 read(0x8000)
-                  p0 write(0x9000)
+                  p0 mmap(0x10000, 0x3000, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_FIXED, f0, 0)
                   p0 fork(p1)
-                  p1 write(0x9000)
-                task t0 p0 cpu=0
-                  munlock(0x8000, 0x1000)
-                  fork(p2)
-                  mlock(0x9000, 0x1000)
-                  r0 = mremap(0x9000, 0x2000, 0x3000, MREMAP_MAYMOVE, 0)
-                task t1 p1 cpu=1
-                  write(0x8000)
-                task t2 p2 cpu=0
-                  exit()
+                  p0 fork(p2)
+                  p0 read(0x10000)
+                  p2 munlock(0x12000, 0x1000)
+                  p1 read(0x10000)
+                task t0 p0 cpu=1
+                  move_pages(p2, 0x12000, 0x1000, 1)
+                task t1 kernel cpu=1
+                  compact(-2)
 
                 """)
     }

@@ -10,7 +10,7 @@ let example = """
     mmdiff trace 1
     # Two processes share a page of a file; one locks it while the other unlocks it.
     era v5.13
-    machine cpus=2 nodes=2 pages=24 ptes=8 pmds=4 swap=6 pagevec=15
+    machine cpus=2 nodes=2 pages=24 ptes=8 pmds=4 swap=6 pagevec=15 movable=1
     file f0 shmem pages=4 huge
     file f1 disk pages=2
     # runs first, alone, in order
@@ -57,7 +57,8 @@ let example = """
     @Test func whatIsReadIsWhatIsMeant() throws {
         let trace = try parse(example)
         #expect(trace.remarks.above.count == 1)
-        #expect(trace.machine.nodes == 2 && trace.machine.ptrsPerPmd == 4 && trace.machine.swapSlots == 6)
+        #expect(trace.machine.nodes == 2 && trace.machine.movableNode == 1)
+        #expect(trace.machine.ptrsPerPmd == 4 && trace.machine.swapSlots == 6)
         #expect(trace.machine.files == [.init(kind: .shmem, size: 4, huge: true), .init(kind: .disk, size: 2)])
         #expect(trace.setup.remarks.above == ["runs first, alone, in order"])
         #expect(trace.setup.steps.map(\.performer) == [.process(0), .process(0), .process(0), .kernel, .process(1)])

@@ -2,7 +2,7 @@
 // mm/gup.c of Linux v5.13: the walk without locks.  Interrupts are off, so that whoever frees a page table, and
 // flushes the TLBs before, waits for the walk.
 //
-// Left out: ranges (each caller of the model wants one page), FOLL_LONGTERM (see gup.swift).
+// Left out: ranges (each caller of the model wants one page).
 
 import CKernel
 import Simulation
@@ -20,11 +20,25 @@ private func get_user_page_fast(_ mm: mm_struct, _ address: UInt, _ flags: UInt3
     if flags & FOLL_FAST_ONLY != 0 { return nil }
 
     var page: page?
-    var locked: Int32 = 1
-    down_read(mm.mmap_lock)
-    let got = __get_user_pages_locked(mm, address & PAGE_MASK, 1, flags | FOLL_TOUCH, &page, &locked)
-    if locked != 0 { up_read(mm.mmap_lock) }
+    let got = __gup_longterm_unlocked(mm, address & PAGE_MASK, flags, &page)
     return got < 0 ? ERR_PTR(got) : page
+}
+
+/// Linux v5.13, mm/gup.c, __gup_longterm_unlocked(), get_user_pages_unlocked().
+private func __gup_longterm_unlocked(
+    _ mm: mm_struct, _ start: UInt, _ flags: UInt32, _ pages: UnsafeMutablePointer<page?>
+) -> Int {
+    down_read(mm.mmap_lock)
+    // mmap_lock must not be given up on the way of a pin for long.
+    if flags & FOLL_LONGTERM != 0 {
+        let got = __gup_longterm_locked(mm, start, 1, flags | FOLL_TOUCH, pages)
+        up_read(mm.mmap_lock)
+        return got
+    }
+    var locked: Int32 = 1
+    let got = __get_user_pages_locked(mm, start, 1, flags | FOLL_TOUCH, pages, &locked)
+    if locked != 0 { up_read(mm.mmap_lock) }
+    return got
 }
 
 /// Linux v5.13, mm/gup.c, lockless_pages_from_mm().
@@ -99,6 +113,8 @@ private func access_permitted(_ entry: UInt, _ flags: UInt32) -> Bool {
 /// Linux v5.13, mm/gup.c, try_grab_compound_head(), try_get_compound_head(): v5.13 does not look at the head
 /// again after the reference is taken.
 private func try_grab_compound_head(_ page: page, _ flags: UInt32) -> page? {
+    // The slow path moves the page first.
+    if flags & FOLL_PIN != 0 && flags & FOLL_LONGTERM != 0 && !is_pinnable_page(page) { return nil }
     let head = compound_head(page)
     yield_point("page_count")
     if !get_page_unless_zero(head) { return nil }

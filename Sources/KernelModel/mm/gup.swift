@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // mm/gup.c of Linux v5.13: pages of user memory for the kernel and for devices; mlock()'s way to populate.
-// The lockless walk is in gup+fast.swift.
+// The lockless walk is in gup+fast.swift, pins for long (FOLL_LONGTERM) in gup+longterm.swift.
 //
-// Left out: hugetlb, gate pages, device pages, stack expansion (find_extend_vma()); FOLL_LONGTERM's migration
-// (check_and_migrate_movable_pages()): no page of the model is in ZONE_MOVABLE or CMA, so each is pinnable.
+// Left out: hugetlb, gate pages, device pages, stack expansion (find_extend_vma()).
 
 import CKernel
 import Simulation
@@ -15,6 +14,7 @@ func install_gup(_ ops: kernel_ops) {
     ops.mm_populate = mm_populate
     ops.unpin_user_page = unpin_user_page
     install_gup_fast(ops)
+    install_gup_longterm(ops)
 }
 
 // MARK: - References
@@ -302,11 +302,12 @@ private func retry_user_page(
     }
 }
 
-/// Linux v5.13, mm/gup.c, get_user_pages_remote(), pin_user_pages_remote().  The caller holds mmap_lock.
+/// Linux v5.13, mm/gup.c, get_user_pages_remote(), pin_user_pages_remote(), __get_user_pages_remote().  The caller
+/// holds mmap_lock.
 private func get_user_pages(
     _ mm: mm_struct, _ start: UInt, _ nr: UInt, _ flags: UInt32, _ pages: UnsafeMutablePointer<page?>?
 ) -> Int {
-    __get_user_pages_locked(mm, start, nr, flags | FOLL_TOUCH, pages, nil)
+    __gup_longterm_locked(mm, start, nr, flags | FOLL_TOUCH, pages)
 }
 
 // MARK: - Populating

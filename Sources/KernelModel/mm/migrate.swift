@@ -188,6 +188,11 @@ private func get_new_page(_ page: page, _ nid: Int32, _ reason: Int32) -> page? 
     switch reason {
     case MR_COMPACTION: return compaction_alloc(Int(page.nid))
     case MR_NUMA_MISPLACED: return ops.alloc_pages_node(nid, __GFP_THISNODE | __GFP_NORETRY, 0)
+    case MR_LONGTERM_PIN:
+        // From near the old page, but not from ZONE_MOVABLE.
+        return PageTransHuge(page)
+            ? ops.alloc_pages_node(Int32(page.nid), GFP_TRANSHUGE | GFP_USER, UInt32(kernel.hpage_pmd_order))
+            : ops.alloc_pages_node(Int32(page.nid), GFP_USER, 0)
     default:
         if PageTransHuge(page) {
             return ops.alloc_pages_node(nid, GFP_TRANSHUGE | __GFP_THISNODE, UInt32(kernel.hpage_pmd_order))

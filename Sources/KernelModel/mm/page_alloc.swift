@@ -6,7 +6,8 @@
 // nothing is left; the checks for bad pages at free and at allocation.
 // Left out: watermarks and reserves (an allocation fails when nothing is left, and kswapd is a task of its own);
 // what the OOM killer does besides sending a signal; migrate types and cpusets, which only choose among free
-// pages; zone->lock, because what it protects is one step here.
+// pages; zone->lock, because what it protects is one step here.  A node has one zone: ZONE_NORMAL, or ZONE_MOVABLE
+// (a node of the boot parameter movable_node).
 
 import CKernel
 import Simulation
@@ -265,7 +266,18 @@ private func alloc_pages_node(_ nid: Int32, _ gfp: gfp_t, _ order: UInt32) -> pa
 }
 
 private func gfp_direct_reclaim(_ gfp: gfp_t) -> Bool {
-    gfp & (GFP_KERNEL | GFP_HIGHUSER_MOVABLE) != 0
+    gfp & (GFP_KERNEL | GFP_USER | GFP_HIGHUSER_MOVABLE) != 0
+}
+
+/// Whether an allocation may take the node's zone.
+/// Linux v5.13, include/linux/gfp.h, gfp_zone(); include/linux/sched/mm.h, current_gfp_context().
+func zoneAllowed(_ nid: Int, _ gfp: gfp_t) -> Bool {
+    !kernel.node(nid).movable || gfp & (GFP_KERNEL | GFP_USER) == 0 && !current.memalloc_pin
+}
+
+/// Linux v5.13, include/linux/mmzone.h, is_zone_movable_page().
+func is_zone_movable_page(_ page: page) -> Bool {
+    page_pgdat(page).movable
 }
 
 /// Linux v5.13, mm/page_alloc.c, __alloc_pages_slowpath().
@@ -310,7 +322,7 @@ private func out_of_memory() {
 private func alloc_pages_direct_compact(_ nid: Int, _ gfp: gfp_t, _ order: UInt32) -> page? {
     drain_all_pages()
     if let page = get_page_from_freelist(nid, gfp, order) { return page }
-    _ = ops.compact_zone(Int32(nid), Int32(order))
+    if zoneAllowed(nid, gfp) { _ = ops.compact_zone(Int32(nid), Int32(order)) }
     yield_point("pcp")
     return get_page_from_freelist(nid, gfp, order)
 }
@@ -319,7 +331,9 @@ private func alloc_pages_direct_compact(_ nid: Int, _ gfp: gfp_t, _ order: UInt3
 private func get_page_from_freelist(_ nid: Int, _ gfp: gfp_t, _ order: UInt32) -> page? {
     let nr_nodes = gfp & __GFP_THISNODE != 0 ? 1 : Int(kernel.nr_nodes)
     for n in 0..<nr_nodes {
-        if let page = rmqueue((nid + n) % Int(kernel.nr_nodes), order) {
+        let nid = (nid + n) % Int(kernel.nr_nodes)
+        guard zoneAllowed(nid, gfp) else { continue }
+        if let page = rmqueue(nid, order) {
             prep_new_page(page, order)
             return page
         }

@@ -250,6 +250,7 @@ private func try_to_free_pages(_ gfp: gfp_t) -> UInt {
     while priority >= 0 && nr_reclaimed == 0 {
         for step in 0..<Int(kernel.nr_nodes) {
             let nid = (Int(this_cpu.nid) + step) % Int(kernel.nr_nodes)
+            guard zoneAllowed(nid, gfp) else { continue }
             nr_reclaimed += ops.shrink_node(Int32(nid), priority)
         }
         priority -= 1

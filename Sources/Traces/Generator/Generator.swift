@@ -101,6 +101,7 @@ extension Draft {
         machine.swapSlots = random.draw([(8, 70), (4, 20), (2, 10)])
         machine.pagevecSize = random.draw([(15, 60), (4, 15), (2, 25)])
         for _ in 0..<random.draw([(0, 20), (1, 60), (2, 20)]) { machine.files.append(drawFile(machine)) }
+        if machine.nodes > 1 { machine.movableNode = random.draw([(nil, 50), (0, 30), (1, 20)]) }
         return machine
     }
 

@@ -41,22 +41,30 @@ extension Parser {
         guard scanner.isAt(word: "machine") else { return [] }
         _ = scanner.word()
         scanner.skipBlanks()
-        var seen: [MachineKey] = []
+        var seen: [String] = []
         while scanner.next.map(isWordByte) ?? false {
             let column = scanner.column
             let name = scanner.word()
-            guard let key = MachineKey(rawValue: name) else {
+            let key = MachineKey(rawValue: name)
+            guard key != nil || name == movableNodeKey else {
                 throw scanner.error(
-                    "unknown size \(quoted(name))", expected: listed(MachineKey.allCases.map(\.rawValue)),
-                    column: column)
+                    "unknown size \(quoted(name))",
+                    expected: listed(MachineKey.allCases.map(\.rawValue) + [movableNodeKey]), column: column)
             }
-            guard !seen.contains(key) else {
+            guard !seen.contains(name) else {
                 throw scanner.error("'\(name)' for the second time", expected: "each size once", column: column)
             }
-            seen.append(key)
+            seen.append(name)
             try require("=")
-            machine[keyPath: key.field] = try number(name, in: key.allowed)
+            if let key {
+                machine[keyPath: key.field] = try number(name, in: key.allowed)
+            } else {
+                machine.movableNode = try number(name, in: Array(0..<MachineShape.nodeRange.upperBound))
+            }
             scanner.skipBlanks()
+        }
+        if machine.movableNode != nil && machine.nodes == 1 {
+            throw unexpected("'nodes=2', so that one node has memory for the kernel itself")
         }
         return try endItem("a size such as 'cpus=2', or the end of the line").lines
     }

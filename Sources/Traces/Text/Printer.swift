@@ -64,7 +64,8 @@ private struct Printer {
     }
 
     private func text(of machine: MachineShape) -> String {
-        (["machine"] + MachineKey.allCases.map { "\($0.rawValue)=\(machine[keyPath: $0.field])" })
+        (["machine"] + MachineKey.allCases.map { "\($0.rawValue)=\(machine[keyPath: $0.field])" }
+            + (machine.movableNode.map { ["\(movableNodeKey)=\($0)"] } ?? []))
             .joined(separator: " ")
     }
 
@@ -101,6 +102,9 @@ private struct Printer {
         remark.isEmpty ? "#" : "# " + remark
     }
 }
+
+/// At the end of the line `machine`: a node's number, where there is such a node.
+let movableNodeKey = "movable"
 
 /// What the line `machine` says, in its order.
 enum MachineKey: String, CaseIterable {

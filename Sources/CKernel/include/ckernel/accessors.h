@@ -32,6 +32,8 @@ EMBEDDED(struct rw_semaphore, address_space, i_mmap_rwsem)
 ELEMENT(unsigned long, entry_batch, entries, entry)
 ELEMENT(pgoff_t, entry_batch, indices, index)
 EMBEDDED(struct list_head, address_space, i_mmap)
+static inline unsigned long *page_flags_word(struct page *self) SWIFT_NAME("getter:page.flags_word(self:)");
+static inline unsigned long *page_flags_word(struct page *self) { return &self->flags; }
 static inline unsigned long *address_space_falloc(struct address_space *self) SWIFT_NAME("getter:address_space.falloc_word(self:)");
 static inline unsigned long *address_space_falloc(struct address_space *self) { return &self->falloc; }
 static inline unsigned long *swap_info_changes(struct swap_info_struct *self) SWIFT_NAME("getter:swap_info_struct.changes_word(self:)");

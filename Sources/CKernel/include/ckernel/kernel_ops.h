@@ -352,6 +352,9 @@
 	OP(struct page *_Nullable, get_user_page_fast, (struct mm_struct * mm, unsigned long address,               \
 	   unsigned int flags), (mm, address, flags))                                                               \
 	OP(void, unpin_user_page, (struct page * page), (page))                                                     \
+	OP(long, check_and_migrate_movable_pages,                                                                   \
+	   (unsigned long nr_pages, struct page *_Nullable *_Nonnull pages, unsigned int gup_flags),                \
+	   (nr_pages, pages, gup_flags))                                                                            \
 	/* mm/mmu_notifier.c */                                                                                     \
 	OP(void, mmu_notifier_invalidate_range_start, (struct mmu_notifier_range * range), (range))                 \
 	OP(void, mmu_notifier_invalidate_range_end, (struct mmu_notifier_range * range), (range))                   \

@@ -82,6 +82,7 @@ KERNEL_OBJECT(pglist_data) {
 	spinlock_t split_queue_lock;
 	int nr_free; /* pages in the two lists and on the CPUs' lists */
 	int nid;
+	bool movable; /* all its memory is in ZONE_MOVABLE */
 };
 
 /* The swap area, its swap cache included (address_space of swap). */

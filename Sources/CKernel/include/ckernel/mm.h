@@ -63,12 +63,16 @@
 #define FOLL_PIN 0x40000U
 #define GUP_PIN_COUNTING_BIAS 1024
 
-/* GFP_KERNEL and GFP_HIGHUSER_MOVABLE may reclaim directly; GFP_TRANSHUGE alone is GFP_TRANSHUGE_LIGHT. */
+/*
+ * GFP_KERNEL, GFP_USER and GFP_HIGHUSER_MOVABLE may reclaim directly; GFP_TRANSHUGE alone is GFP_TRANSHUGE_LIGHT.
+ * GFP_KERNEL and GFP_USER have nothing from ZONE_MOVABLE.
+ */
 #define GFP_KERNEL 0x1U
 #define GFP_HIGHUSER_MOVABLE 0x2U
 #define GFP_TRANSHUGE 0x4U
 #define __GFP_NORETRY 0x8U
 #define __GFP_THISNODE 0x10U
+#define GFP_USER 0x20U
 
 /* What user space passes to mmap(), mprotect(), mremap(), madvise(), msync() (include/uapi/asm-generic/mman*.h). */
 #define PROT_NONE 0x0UL

@@ -59,7 +59,7 @@ KERNEL_OBJECT(task_struct) {
 	u32 steps;
 	u64 compaction_passed;   /* mask of blocks: compaction's control struct, on its stack in the kernel */
 	u32 priority;            /* PCT */
-	bool kthread, kswapd, memalloc, fatal_signal, oom_victim;
+	bool kthread, kswapd, memalloc, memalloc_pin, fatal_signal, oom_victim;
 	struct held_lock held_locks[MAX_HELD_LOCKS];
 	struct tlbflush_unmap_batch tlb_ubc;
 	u16 frame_used;          /* list heads and batches on its kernel stack: KernelModel/Frame.swift */
