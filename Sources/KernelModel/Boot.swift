@@ -72,6 +72,8 @@ private func allocateMachine(_ shape: MachineShape) {
     mutex_init(kernel.lru_add_drain_all_lock, LOCK_lru_add_drain_all)
     spin_lock_init(kernel.khugepaged_mm_lock, LOCK_khugepaged_mm)
     INIT_LIST_HEAD(kernel.khugepaged_scan.mm_head)
+    kernel.khugepaged_scan.last_target_node = NUMA_NO_NODE
+    mutex_init(kernel.khugepaged_thread, LOCK_khugepaged)
     for nid in 0..<shape.nodes {
         createNode(nid)
         kernel.node(nid).movable = nid == shape.movableNode
@@ -126,7 +128,8 @@ private func createCaches(_ shape: MachineShape, _ layout: Layout) {
     kmem_cache_create(
         CACHE_page_table, size: sizeof_page_table(shape.ptrsPerPte), count: 24 * size, permutation: seed)
     kmem_cache_create(
-        CACHE_khugepaged_mm_slot, size: sizeof_khugepaged_mm_slot(), count: Int(MAX_MMS), permutation: seed)
+        CACHE_khugepaged_mm_slot, size: sizeof_khugepaged_mm_slot(), count: Int(MAX_MMS) + 2,
+        permutation: seed)
 }
 
 private func createFiles(_ shape: MachineShape) {
@@ -136,6 +139,7 @@ private func createFiles(_ shape: MachineShape) {
         mapping.kind = UInt8((file.kind == .shmem ? MAPPING_SHMEM : MAPPING_FILE).rawValue)
         mapping.i_size = UInt(file.size)
         mapping.huge = file.huge
+        mapping.huge_advise = file.huge && file.onAdvice
         spin_lock_init(mapping.i_pages_lock, LOCK_i_pages)
         init_rwsem(mapping.i_rwsem, LOCK_i_rwsem)
         init_rwsem(mapping.i_mmap_sem, LOCK_i_mmap_sem)

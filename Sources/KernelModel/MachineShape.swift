@@ -29,11 +29,14 @@ public struct MachineShape: Sendable, Equatable {
         public var size: Int
         /// Whether the page cache takes huge pages for it where it can (shmem, huge=always).
         public var huge: Bool
+        /// ... and only where madvise() asked for them (huge=advise).
+        public var onAdvice: Bool
 
-        public init(kind: Kind, size: Int, huge: Bool = false) {
+        public init(kind: Kind, size: Int, huge: Bool = false, onAdvice: Bool = false) {
             self.kind = kind
             self.size = size
             self.huge = huge
+            self.onAdvice = huge && onAdvice
         }
 
         public enum Kind: String, Sendable, CaseIterable {

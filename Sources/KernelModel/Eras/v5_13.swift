@@ -48,6 +48,7 @@ extension Era {
             install_mmu_gather(ops)
             install_tlb(ops)
             install_pgtable_generic(ops)
+            install_khugepaged(ops)
             install_huge_memory(ops)
             install_huge_memory_fault(ops)
             install_huge_memory_numa(ops)

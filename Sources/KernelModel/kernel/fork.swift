@@ -68,6 +68,7 @@ private func mmput(_ mm: mm_struct) {
 
 /// Linux v5.13, kernel/fork.c, __mmput().
 private func __mmput(_ mm: mm_struct) {
+    ops.khugepaged_exit(mm)
     ops.exit_mmap(mm)
     if !list_empty(mm.mmlist) {
         yield_point("mmlist")
@@ -110,7 +111,7 @@ private func dup_mmap(_ mm: mm_struct, _ oldmm: mm_struct) -> Int32 {
     down_write(mm.mmap_lock, subclass: 1)
     mm.total_vm = oldmm.total_vm
     mm.data_vm = oldmm.data_vm
-    var error: Int32 = 0
+    var error = ops.khugepaged_fork(mm, oldmm)
     var prev: vm_area_struct?
     var next = oldmm.mmap
     while let mpnt = next, error == 0 {

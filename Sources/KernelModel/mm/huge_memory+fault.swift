@@ -2,8 +2,8 @@
 // mm/huge_memory.c of Linux v5.13: faults that make, write to or touch a huge page; do_set_pmd() of
 // mm/memory.c, which maps one of a file.
 //
-// Left out, besides what huge_memory.swift names: khugepaged_enter(), mm_forbids_zeropage(); the check of
-// MMF_UNSTABLE, since there is no OOM reaper.
+// Left out, besides what huge_memory.swift names: mm_forbids_zeropage(); the check of MMF_UNSTABLE, since
+// there is no OOM reaper.
 
 import CKernel
 import Simulation
@@ -77,6 +77,7 @@ private func do_huge_pmd_anonymous_page(_ vmf: UnsafeMutablePointer<vm_fault>) -
     let vma = vmf.pointee.vma
     if !transhuge_vma_suitable(vma, vmf.pointee.address & PMD_MASK()) { return VM_FAULT_FALLBACK }
     if ops.anon_vma_prepare(vma) != 0 { return VM_FAULT_OOM }
+    if ops.khugepaged_enter(vma, vma.vm_flags) != 0 { return VM_FAULT_OOM }
     guard let page = alloc_hugepage_vma(vma_thp_gfp_mask(vma)) else {
         count_vm_events(Int32(THP_FAULT_FALLBACK.rawValue), 1)
         return VM_FAULT_FALLBACK

@@ -32,7 +32,7 @@ private func madvise_behavior_valid(_ behavior: Int32) -> Bool {
 }
 
 /// The vma's flags after the advice; nil if it cannot be given.  The first part of madvise_behavior(), and
-/// hugepage_madvise() of mm/khugepaged.c without its registration with khugepaged.
+/// hugepage_madvise() of mm/khugepaged.c, whose registration with khugepaged is left to the caller.
 private func advised_flags(_ vma: vm_area_struct, _ behavior: Int32) -> UInt? {
     let flags = vma.vm_flags
     switch behavior {
@@ -57,6 +57,7 @@ private func madvise_behavior(
     var vma = area
     let mm = vma.vm_mm
     guard let new_flags = advised_flags(vma, behavior) else { return -Int(EINVAL) }
+    if behavior == MADV_HUGEPAGE && ops.khugepaged_enter_vma_merge(vma, new_flags) != 0 { return -Int(EAGAIN) }
     if new_flags == vma.vm_flags {
         prev = vma
         return 0

@@ -3,7 +3,7 @@
 // that they can be merged later.
 //
 // Left out: what is said in mmap.swift, close() of vm_ops and userfaultfd contexts as reasons not to merge
-// (no vma has either), khugepaged_enter_vma_merge().
+// (no vma has either).
 
 import CKernel
 import Simulation
@@ -218,7 +218,9 @@ private func vma_merge(
         } else {
             error = ops.__vma_adjust(prev, prev.vm_start, end, prev.vm_pgoff, nil, prev)  // 2, 5, 7
         }
-        return error == 0 ? prev : nil
+        if error != 0 { return nil }
+        _ = ops.khugepaged_enter_vma_merge(prev, vm_flags)
+        return prev
     }
     if before, let next {
         let error: Int32
@@ -227,7 +229,9 @@ private func vma_merge(
         } else {
             error = ops.__vma_adjust(area!, start, next.vm_end, next.vm_pgoff - pglen, nil, next)  // 3, 8
         }
-        return error == 0 ? next : nil
+        if error != 0 { return nil }
+        _ = ops.khugepaged_enter_vma_merge(next, vm_flags)
+        return next
     }
     return nil
 }

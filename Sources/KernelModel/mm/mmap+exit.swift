@@ -32,4 +32,5 @@ private func exit_mmap(_ mm: mm_struct) {
     ops.tlb_finish_mmu(&tlb)
     var next: vm_area_struct? = first
     while let vma = next { next = remove_vma(vma) }
+    mm.mmap = nil
 }

@@ -231,6 +231,7 @@ private func mmap_region(
         new.vm_flags = vm_flags
         new.vm_pgoff = pgoff
         new.vm_file = file
+        if let file, shmem_mapping(file) { ops.shmem_mmap(file, new) }
         vma_link(mm, new, prev)
         vma = new
     }

@@ -4,7 +4,7 @@
 // A slot of the page cache holds a page, or the swap entry its page was written to.  shmem+truncate.swift has
 // truncation and holes.  Left out: quotas and the accounting of blocks (info->alloced), memory policies and
 // replacement for zones, the list of inodes for swapoff, userfaultfd, fallocate() of new pages, the shrinker
-// for huge pages beyond the end of a file; huge=within_size and huge=advise.
+// for huge pages beyond the end of a file; huge=within_size.
 
 import CKernel
 import Simulation
@@ -19,7 +19,9 @@ func install_shmem(_ ops: kernel_ops) {
 
 /// What shmem_getpage_gfp() does about a hole or the end of the file.
 enum sgp_type {
-    case SGP_READ, SGP_CACHE, SGP_NOHUGE, SGP_WRITE
+    case SGP_READ, SGP_CACHE, SGP_NOHUGE, SGP_HUGE, SGP_WRITE
+    /// From v5.15 on: only what is there, in memory or in swap.
+    case SGP_NOALLOC
 }
 
 // MARK: - Into and out of the page cache
@@ -197,6 +199,7 @@ func shmem_getpage_gfp(
             return find_subpage(page, index)
         }
         if sgp == .SGP_READ { return nil }
+        if sgp == .SGP_NOALLOC { return ERR_PTR(-Int(ENOENT)) }
         let page = shmem_new_page(mapping, index, sgp, vma)
         if IS_ERR(page) && PTR_ERR(page) == -Int(EEXIST) { continue }
         return page
@@ -208,7 +211,7 @@ private func shmem_new_page(
     _ mapping: address_space, _ index: UInt, _ sgp: sgp_type, _ vma: vm_area_struct?
 ) -> page {
     let function: StaticString = "shmem_getpage_gfp"
-    if mapping.huge && sgp != .SGP_NOHUGE, let page = shmem_alloc_page(mapping, index, vma, huge: true) {
+    if shmem_may_be_huge(mapping, sgp), let page = shmem_alloc_page(mapping, index, vma, huge: true) {
         let error = shmem_insert_page(page, mapping, index, sgp)
         if error == 0 { return shmem_finish_page(page, mapping, index, sgp) }
         unlock_page(page, function)
@@ -220,6 +223,11 @@ private func shmem_new_page(
     unlock_page(page, function)
     ops.put_page(page)
     return ERR_PTR(Int(error))
+}
+
+/// The part of shmem_getpage_gfp() that looks at the mount's huge= option.
+private func shmem_may_be_huge(_ mapping: address_space, _ sgp: sgp_type) -> Bool {
+    mapping.huge && sgp != .SGP_NOHUGE && (!mapping.huge_advise || sgp == .SGP_HUGE)
 }
 
 private func shmem_insert_page(_ page: page, _ mapping: address_space, _ index: UInt, _ sgp: sgp_type) -> Int32 {
@@ -265,7 +273,12 @@ private func shmem_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
         return unlocked ? VM_FAULT_RETRY : VM_FAULT_NOPAGE
     }
     yield_point("vm_flags")
-    let sgp = vma.vm_flags & VM_NOHUGEPAGE != 0 ? sgp_type.SGP_NOHUGE : sgp_type.SGP_CACHE
+    var sgp = sgp_type.SGP_CACHE
+    if vma.vm_flags & VM_NOHUGEPAGE != 0 {
+        sgp = .SGP_NOHUGE
+    } else if vma.vm_flags & VM_HUGEPAGE != 0 {
+        sgp = .SGP_HUGE
+    }
     var ret = VM_FAULT_LOCKED
     let page = shmem_getpage_gfp(mapping, vmf.pointee.pgoff, sgp, vma, &ret)!
     if IS_ERR(page) { return PTR_ERR(page) == -Int(ENOMEM) ? VM_FAULT_OOM : VM_FAULT_SIGBUS }

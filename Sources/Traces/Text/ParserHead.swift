@@ -85,10 +85,12 @@ extension Parser {
             try require("pages=")
             let size = try number("pages", in: Array(MachineShape.fileSizeRange))
             scanner.skipBlanks()
-            let huge = scanner.isAt(word: "huge")
-            if huge { _ = scanner.word() }
-            machine.files.append(MachineShape.File(kind: kind, size: size, huge: huge))
-            remarks += try endItem(huge ? "the end of the line" : "'huge' or the end of the line").lines
+            let onAdvice = scanner.accept("huge=advise")
+            let huge = onAdvice || scanner.isAt(word: "huge")
+            if huge && !onAdvice { _ = scanner.word() }
+            machine.files.append(MachineShape.File(kind: kind, size: size, huge: huge, onAdvice: onAdvice))
+            let expected = huge ? "the end of the line" : "'huge', 'huge=advise' or the end of the line"
+            remarks += try endItem(expected).lines
         }
         return remarks
     }

@@ -205,6 +205,35 @@
 	OP(unsigned long, deferred_split_scan, (int nid), (nid))                                                    \
 	OP(void, free_transhuge_page, (struct page * page), (page))                                                 \
 	OP(vm_fault_t, do_set_pmd, (struct vm_fault * vmf, struct page *page), (vmf, page))                         \
+	/* mm/khugepaged.c, from v5.18-rc1 on */                                                                    \
+	OP(int, khugepaged_enter, (struct vm_area_struct * vma, unsigned long vm_flags), (vma, vm_flags))           \
+	OP(int, khugepaged_enter_vma_merge, (struct vm_area_struct * vma, unsigned long vm_flags), (vma, vm_flags)) \
+	OP(int, khugepaged_fork, (struct mm_struct * mm, struct mm_struct *oldmm), (mm, oldmm))                     \
+	OP(void, khugepaged_exit, (struct mm_struct * mm), (mm))                                                    \
+	OP(long, khugepaged_do_scan, (void), ())                                                                    \
+	OP(int, khugepaged_scan_file,                                                                               \
+	   (struct mm_struct * mm, unsigned long address, struct address_space *mapping, pgoff_t start,             \
+	    struct collapse_control *cc),                                                                           \
+	   (mm, address, mapping, start, cc))                                                                       \
+	OP(int, khugepaged_scan_pmd,                                                                                \
+	   (struct mm_struct * mm, struct vm_area_struct *vma, unsigned long address, bool *mmap_locked,            \
+	    struct collapse_control *cc),                                                                           \
+	   (mm, vma, address, mmap_locked, cc))                                                                     \
+	OP(int, collapse_file,                                                                                      \
+	   (struct mm_struct * mm, unsigned long address, struct address_space *mapping, pgoff_t start,             \
+	    struct collapse_control *cc),                                                                           \
+	   (mm, address, mapping, start, cc))                                                                       \
+	OP(int, collapse_huge_page,                                                                                 \
+	   (struct mm_struct * mm, unsigned long address, int referenced, int unmapped,                             \
+	    struct collapse_control *cc),                                                                           \
+	   (mm, address, referenced, unmapped, cc))                                                                 \
+	OP(int, retract_page_tables,                                                                                \
+	   (struct address_space * mapping, pgoff_t pgoff, struct mm_struct *target_mm, unsigned long target_addr,  \
+	    struct page *hpage, struct collapse_control *cc),                                                       \
+	   (mapping, pgoff, target_mm, target_addr, hpage, cc))                                                     \
+	OP(int, collapse_pte_mapped_thp, (struct mm_struct * mm, unsigned long address, bool install_pmd),          \
+	   (mm, address, install_pmd))                                                                              \
+	OP(void, shmem_mmap, (struct address_space * mapping, struct vm_area_struct *vma), (mapping, vma))          \
 	/* mm/migrate.c, mm/compaction.c */                                                                         \
 	OP(int, migrate_pages, (struct list_head * from, int nid, int mode, int reason), (from, nid, mode, reason)) \
 	OP(int, migrate_page_move_mapping,                                                                          \

@@ -68,6 +68,11 @@ enum vm_event_item {
 	THP_SPLIT_PAGE_FAILED,
 	THP_DEFERRED_SPLIT_PAGE,
 	THP_SPLIT_PMD,
+	THP_COLLAPSE_ALLOC,
+	THP_COLLAPSE_ALLOC_FAILED,
+	THP_SCAN_EXCEED_NONE_PTE,
+	THP_SCAN_EXCEED_SWAP_PTE,
+	THP_SCAN_EXCEED_SHARED_PTE,
 	PGVOLATILE,
 	NR_VM_EVENT_ITEMS
 };
@@ -266,6 +271,7 @@ KERNEL_OBJECT(kernel_state) {
 	struct mutex lru_add_drain_all_lock;
 	spinlock_t khugepaged_mm_lock;
 	struct khugepaged_scan khugepaged_scan;
+	struct mutex khugepaged_thread; /* held by the task that is khugepaged for a step */
 	struct user_data user_data[MAX_MMS];
 	struct user_data_change user_data_changes[MAX_TASKS];
 };

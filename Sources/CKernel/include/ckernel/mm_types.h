@@ -102,7 +102,8 @@ KERNEL_OBJECT(address_space) {
 	u8 kind; /* enum mapping_kind */
 	u8 number;
 	u8 i_mmap_writable;
-	bool huge;     /* the page cache takes huge pages for it (huge=always) */
+	bool huge;        /* the page cache takes huge pages for it (huge=always) */
+	bool huge_advise; /* ... where madvise() asked for them (huge=advise) */
 	unsigned long falloc; /* shmem: the range of a hole punch that runs (shmem_falloc); 0: none */
 	unsigned long nr_fallocs;
 	u64 backing[MAX_FILE_PAGES]; /* what is on the disk (MAPPING_FILE) */
