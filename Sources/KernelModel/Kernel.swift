@@ -32,6 +32,7 @@ extension pagevec: KernelObject {}
 extension entry_batch: KernelObject {}
 extension swap_info_struct: KernelObject {}
 extension secondary_mmu: KernelObject {}
+extension intel_svm: KernelObject {}
 extension pglist_data: KernelObject {}
 extension khugepaged_mm_slot: KernelObject {}
 

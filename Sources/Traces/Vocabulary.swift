@@ -44,17 +44,21 @@ enum KnownOperation {
     static let mremap = "mremap"
     static let read = "read"
     static let write = "write"
-    /// These two let a device see a process's memory; before them, devices have nothing to do.
-    static let registerDevice = "register_device"
     static let pin = "pin"
     static let unpin = "unpin"
-    static let pinRead = "pin_read"
-    static let pinWrite = "pin_write"
+    /// How devices are let in, each with what they can do then.
+    static let admissions: [(operation: String, allows: [String])] = [
+        ("register_device", ["device_read", "device_write"]),
+        (pin, ["pin_read", "pin_write", unpin]),
+        ("sva_bind_device", ["sva_read", "sva_write"]),
+    ]
 }
 
 extension Operation {
-    /// Whether it is about a page that a process has pinned.
-    var needsPin: Bool { [KnownOperation.unpin, KnownOperation.pinRead, KnownOperation.pinWrite].contains(name) }
+    /// The operation before which it has nothing to work on, if there is one.
+    var admission: String? { KnownOperation.admissions.first { $0.allows.contains(name) }?.operation }
+    /// Whether it lets a device see a process's memory.
+    var admits: Bool { KnownOperation.admissions.contains { $0.operation == name } }
 
     /// Which of its arguments numbers the process that it creates.
     var createdProcess: Int? {

@@ -11,5 +11,5 @@ extension Era {
             Era.v5_13.install(ops)
             install_mlock_v5_18(ops)
         },
-        operations: Era.v5_13.operations + [])
+        operations: Era.v5_13.operations + [.sva_bind_device, .sva_read, .sva_write])
 }

@@ -174,6 +174,27 @@ private func checkTranslations() {
             }
         }
     }
+    for number in 0..<Int(MAX_MMS) {
+        if let svm = kernel.intel_svm_slot(number).pointee, let mm = svm.mm { checkIOMMU(svm, mm) }
+    }
+}
+
+/// The caches of an IOMMU that walks the CPU's page tables: what it was not told of, it still uses.
+private func checkIOMMU(_ svm: intel_svm, _ mm: mm_struct) {
+    for index in 0..<Int(IOTLB_ENTRIES) {
+        let entry = svm.entry(index).pointee
+        let translation = tlb_entry(address: entry.address, pte: entry.pte, mm: mm.number + 1, huge: 0)
+        if entry.pte.pte != 0 && !allowedByPageTables(mm, translation) {
+            reportViolation(VIOLATION_stale_translation, UInt(mm.number), entry.address)
+        }
+    }
+    for index in 0..<Int(kernel.ptrs_per_pmd) {
+        guard let table = svm.table(index).pointee else { continue }
+        let pmd = mm.pmd(index).pointee
+        if !pmd_is_table(pmd) || pmd_page_table(pmd) !== table {
+            reportViolation(VIOLATION_stale_translation, UInt(mm.number), UInt(index) << PMD_SHIFT())
+        }
+    }
 }
 
 private func allowedByPageTables(_ mm: mm_struct, _ entry: tlb_entry) -> Bool {

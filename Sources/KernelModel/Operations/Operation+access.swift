@@ -28,6 +28,25 @@ extension Operation {
     static let device_write = Operation("device_write", .device, mirrored, weight: 6) {
         accessThroughDevice($0[0], UInt(bitPattern: $0[1]), write: true)
     }
+
+    /// Lets an IOMMU walk the process's page tables for a device (shared virtual addressing).
+    static let sva_bind_device = Operation("sva_bind_device", .process, weight: 1) { _ in
+        iommu_sva_bind_device(current.mm!)
+    }
+
+    static let sva_read = Operation("sva_read", .device, mirrored, weight: 6) {
+        accessThroughIOMMU($0[0], UInt(bitPattern: $0[1]), write: false)
+    }
+
+    static let sva_write = Operation("sva_write", .device, mirrored, weight: 6) {
+        accessThroughIOMMU($0[0], UInt(bitPattern: $0[1]), write: true)
+    }
+}
+
+/// The device holds no reference to the mm: it is cut off when the address space ends.  -ESRCH if it never was let in.
+private func accessThroughIOMMU(_ process: Int, _ address: UInt, write: Bool) -> Int {
+    guard let svm = kernel.intel_svm_slot(process).pointee else { return -Int(ESRCH) }
+    return iommu_access(svm, address, write: write, token: newToken())
 }
 
 /// The device keeps the mm alive while it faults (mmget_not_zero()); -ESRCH if there is none to mirror.

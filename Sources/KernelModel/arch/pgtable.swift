@@ -165,6 +165,7 @@ func pte_alloc_one(_ mm: mm_struct) -> page_table? {
 
 /// Frees a page table that no pmd has led to, or whose walkers are gone.
 func pte_free(_ mm: mm_struct, _ table: page_table) {
+    checkNoIOMMUWalks(table)
     table.live = 0
     kmem_cache_free(CACHE_page_table, address(table))
 }

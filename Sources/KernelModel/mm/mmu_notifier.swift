@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // mm/mmu_notifier.c of Linux v5.13: tells a device that mirrors an mm what the kernel does to its page tables.
 //
-// Every call is noted as an event, whether anybody listens or not.  One listener an mm: struct secondary_mmu.
-// Left out: interval notifiers (one device drops what overlaps either way), invalidate_range() for devices that
-// walk the CPU's page tables (noted, nobody listens), change_pte(): the range is invalid while it is called.
+// Every call is noted as an event, whether anybody listens or not.  Two listeners an mm, one of each kind: struct
+// secondary_mmu has a page table of its own and listens to invalidate_range_start() and _end(), struct intel_svm walks
+// the CPU's page tables and listens to invalidate_range(), which is called at invalidate_range_end() too.
+// Left out: interval notifiers (one device drops what overlaps either way), change_pte(): the range is invalid while
+// it is called.
 
 import CKernel
 import Simulation
@@ -39,6 +41,7 @@ private func mmu_notifier_invalidate_range_start(_ range: UnsafeMutablePointer<m
 /// Linux v5.13, include/linux/mmu_notifier.h, mmu_notifier_invalidate_range_end().
 private func mmu_notifier_invalidate_range_end(_ range: UnsafeMutablePointer<mmu_notifier_range>) {
     might_sleep()
+    if let svm = range.pointee.mm.intel_svm { intel_invalidate_range(svm, range.pointee.start, range.pointee.end) }
     ops.mmu_notifier_invalidate_range_only_end(range)
 }
 
@@ -54,6 +57,7 @@ private func mmu_notifier_invalidate_range_only_end(_ range: UnsafeMutablePointe
 /// Linux v5.13, include/linux/mmu_notifier.h, mmu_notifier_invalidate_range().
 private func mmu_notifier_invalidate_range(_ mm: mm_struct, _ start: UInt, _ end: UInt) {
     noteRange(EVENT_mmu_notifier_range, mm, start, end)
+    if let svm = mm.intel_svm { intel_invalidate_range(svm, start, end) }
 }
 
 /// Linux v5.13, include/linux/mmu_notifier.h, mmu_notifier_clear_flush_young().
@@ -67,6 +71,10 @@ private func mmu_notifier_clear_flush_young(_ mm: mm_struct, _ start: UInt, _ en
 private func mmu_notifier_release(_ mm: mm_struct) {
     noteEvent(EVENT_mmu_notifier_release, UInt(mm.number) << 32, 0)
     yield_point("notifier_subscriptions")
+    if let svm = mm.intel_svm {
+        intel_mm_release(svm)
+        mm.intel_svm = nil
+    }
     guard let mmu = mm.notifier_subscriptions else { return }
     secondary_mmu_release(mmu)
     mm.notifier_subscriptions = nil

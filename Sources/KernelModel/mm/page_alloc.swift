@@ -106,6 +106,7 @@ private func free_pages_prepare(_ page: page, _ order: UInt32) -> Bool {
     VM_BUG_ON_PAGE(PageTail(page), "PageTail(page)")
     checkNoTranslation(page, 1 << Int(order))
     checkNoSecondaryTranslation(page, 1 << Int(order))
+    checkNoTranslationOfIOMMU(page, 1 << Int(order))
     var bad = false
     for n in 1..<1 << Int(order) {
         let tail = page_add(page, n)

@@ -28,11 +28,17 @@ func secondary_mmu_register(_ mm: mm_struct) -> Int {
     spin_lock_init(mmu.lock, LOCK_secondary_mmu)
     mmu.mm = mm
     mmu.invalidate_in_progress = 0
-    while mm.invalidations != 0 {
-        waitForChange(of: mm_invalidations(mm), from: mm.invalidations, "mm_take_all_locks")
-    }
+    mm_take_all_locks(mm)
     mm.notifier_subscriptions = mmu
     return 0
+}
+
+/// Waits for the invalidations under way; mmap_lock, held for writing, keeps others from beginning, but for those of
+/// reverse maps, which do no harm once the subscriber is there.
+func mm_take_all_locks(_ mm: mm_struct, _ function: StaticString = #function) {
+    while mm.invalidations != 0 {
+        waitForChange(of: mm_invalidations(mm), from: mm.invalidations, "mm_take_all_locks", function)
+    }
 }
 
 // MARK: - Accesses

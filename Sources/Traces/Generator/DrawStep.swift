@@ -36,8 +36,7 @@ extension Draft {
         case .address: return drawAddress(&context)
         case .length: return .value(drawLength(context))
         case .process:
-            let process = random.pick(
-                context.performer != .device ? processes : context.operation.needsPin ? pinning : mirrored)
+            let process = random.pick(context.performer == .device ? admitting(context.operation) : processes)
             // Later addresses are that process's.
             context.performer = .process(process)
             return .value(process)
@@ -81,7 +80,7 @@ extension Draft {
 
     private mutating func drawAddress(_ context: inout StepContext) -> Argument {
         let space = context.performer.process.flatMap { spaces[$0] }
-        if context.operation.needsPin, let pinned = space?.pinned, !pinned.isEmpty {
+        if context.operation.admission == KnownOperation.pin, let pinned = space?.pinned, !pinned.isEmpty {
             return random.pick(pinned)
         }
         guard let mappings = space?.mappings, !mappings.isEmpty, !random.chance(3) else {
@@ -294,7 +293,7 @@ extension Draft {
             guard let (address, length) = step.arguments.range(at: 0) else { return }
             spaces[process]?.unmap(address, pages: length)
         case KnownOperation.pin: spaces[process]?.pinned.append(step.arguments[0])
-        case KnownOperation.registerDevice: if !mirrored.contains(process) { mirrored.append(process) }
+        case let name where step.operation.admits: admissions.append((name, process))
         default: break
         }
     }

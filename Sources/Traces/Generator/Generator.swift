@@ -47,8 +47,8 @@ struct Draft {
     var spaces: [AddressSpaceSketch?] = []
     /// Pages that steps aim at again and again.
     var hotPage = 0
-    /// Processes whose memory a device sees.
-    var mirrored: [Int] = []
+    /// The processes that have let devices in, and by which operation.
+    var admissions: [(operation: String, process: Int)] = []
     private var namedResults = 0
     private let ofProcess, ofKernel, ofDevice: [Generator.Candidate]
 
@@ -84,8 +84,12 @@ struct Draft {
 
     var processes: [Int] { spaces.indices.filter { spaces[$0] != nil } }
 
-    /// Processes that have pinned memory for a device.
-    var pinning: [Int] { spaces.indices.filter { spaces[$0]?.pinned.isEmpty == false } }
+    /// Processes that have done what the operation needs: what is pinned is known for each, since it is an address.
+    func admitting(_ operation: Operation) -> [Int] {
+        guard let admission = operation.admission else { return [] }
+        if admission == KnownOperation.pin { return processes.filter { spaces[$0]?.pinned.isEmpty == false } }
+        return spaces.indices.filter { process in admissions.contains { $0 == (admission, process) } }
+    }
 }
 
 // MARK: - The machine
@@ -146,8 +150,10 @@ extension Draft {
                 append(generator.vocabulary[name], by: .process(random.pick(processes)), to: &steps)
             case 3:
                 devices -= 1
-                let name = random.chance(60) ? KnownOperation.registerDevice : KnownOperation.pin
-                append(generator.vocabulary[name], by: .process(random.pick(processes)), to: &steps)
+                let admissions = ofProcess.map(\.operation).filter(\.admits)
+                append(
+                    admissions.isEmpty ? nil : random.pick(admissions), by: .process(random.pick(processes)), to: &steps
+                )
             default:
                 others -= 1
                 let performer = random.chance(25) && !ofKernel.isEmpty ? .kernel : drawPerformer(after: [])
@@ -205,8 +211,10 @@ extension Draft {
         if operation.createdProcess != nil { return spaces.contains { $0 == nil } }
         // A process that has left is of no use to the tasks.
         if operation.name == KnownOperation.exit { return !inSetup }
-        if operation.needsPin { return performer.process.map(pinning.contains) ?? !pinning.isEmpty }
-        if performer == .device { return !mirrored.isEmpty }
+        if performer == .device || operation.admission != nil {
+            let admitting = admitting(operation)
+            return performer.process.map(admitting.contains) ?? !admitting.isEmpty
+        }
         return !machine.files.isEmpty
             || !operation.parameters.contains { if case .file(optional: false) = $0.domain { true } else { false } }
     }

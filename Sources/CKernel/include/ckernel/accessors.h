@@ -49,6 +49,8 @@ EMBEDDED(spinlock_t, page_table, ptl)
 ELEMENT(pte_t, page_table, pte, entry)
 EMBEDDED(spinlock_t, secondary_mmu, lock)
 ELEMENT(struct secondary_mmu_entry, secondary_mmu, entries, entry)
+ELEMENT(struct iotlb_entry, intel_svm, iotlb, entry)
+ELEMENT(struct page_table *_Nullable, intel_svm, paging_structures, table)
 ELEMENT(struct page *_Nullable, pagevec, pages, page)
 EMBEDDED(local_lock_t, per_cpu, lru_pvecs_lock)
 EMBEDDED(struct pagevec, per_cpu, lru_add)
@@ -84,6 +86,7 @@ ELEMENT(long, kernel_state, vm_stat, stat)
 ELEMENT(u32, kernel_state, vm_events, event)
 ELEMENT(struct mm_struct *_Nullable, kernel_state, mms, mm_slot)
 ELEMENT(struct secondary_mmu *_Nullable, kernel_state, secondary_mmus, secondary_mmu_slot)
+ELEMENT(struct intel_svm *_Nullable, kernel_state, intel_svms, intel_svm_slot)
 ELEMENT(struct kmem_cache, kernel_state, caches, cache)
 ELEMENT(struct rcu_callback, kernel_state, rcu_callbacks, rcu_callback)
 ELEMENT(struct pin, kernel_state, pins, pin)
@@ -123,6 +126,7 @@ static inline size_t sizeof_pglist_data(void) { return sizeof(struct pglist_data
 static inline size_t sizeof_address_space(void) { return sizeof(struct address_space); }
 static inline size_t sizeof_swap_info_struct(void) { return sizeof(struct swap_info_struct); }
 static inline size_t sizeof_secondary_mmu(void) { return sizeof(struct secondary_mmu); }
+static inline size_t sizeof_intel_svm(void) { return sizeof(struct intel_svm); }
 static inline size_t sizeof_mm_struct(void) { return sizeof(struct mm_struct); }
 static inline size_t sizeof_vm_area_struct(void) { return sizeof(struct vm_area_struct); }
 static inline size_t sizeof_anon_vma(void) { return sizeof(struct anon_vma); }

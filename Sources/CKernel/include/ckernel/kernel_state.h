@@ -262,6 +262,7 @@ KERNEL_OBJECT(kernel_state) {
 	struct swap_info_struct *swap_info;
 	struct mm_struct *_Nullable mms[MAX_MMS];
 	struct secondary_mmu *_Nullable secondary_mmus[MAX_MMS];
+	struct intel_svm *_Nullable intel_svms[MAX_MMS];
 	long vm_stat[NR_VM_NODE_STAT_ITEMS];
 	u32 vm_events[NR_VM_EVENT_ITEMS];
 	struct kmem_cache caches[NR_KMEM_CACHES];

@@ -28,6 +28,7 @@ typedef struct { unsigned long val; } swp_entry_t;
 struct address_space;
 struct anon_vma;
 struct mm_struct;
+struct intel_svm;
 struct secondary_mmu;
 struct vm_area_struct;
 
@@ -135,6 +136,7 @@ KERNEL_OBJECT(mm_struct) {
 	u8 number;
 	u8 cpu_bitmap; /* CPUs whose TLB may hold entries of it */
 	struct secondary_mmu *_Nullable notifier_subscriptions;
+	struct intel_svm *_Nullable intel_svm; /* the one that subscribed to invalidate_range() */
 	unsigned long invalidations; /* between invalidate_range_start() and _end(), now */
 	struct list_head mmlist;
 };

@@ -43,4 +43,20 @@ KERNEL_OBJECT(secondary_mmu) {
 	struct secondary_mmu_entry entries[SECONDARY_MMU_ENTRIES];
 };
 
+/* A translation that an IOMMU has cached; none if pte is 0. */
+struct iotlb_entry {
+	unsigned long address;
+	pte_t pte;
+};
+
+#define IOTLB_ENTRIES 4
+
+/* Shared virtual addressing: an IOMMU that walks the CPU's own page tables for a device
+ * (drivers/iommu/intel/svm.c), with its caches of translations and of page tables. */
+KERNEL_OBJECT(intel_svm) {
+	struct mm_struct *_Nullable mm; /* NULL: the device cannot reach it any more */
+	struct iotlb_entry iotlb[IOTLB_ENTRIES];
+	struct page_table *_Nullable paging_structures[MAX_PTRS_PER_PMD]; /* what pmds led to */
+};
+
 #pragma clang assume_nonnull end
