@@ -39,7 +39,7 @@ import Traces
                   p0 fork(p2)
                   p0 read(0x10000)
                   p2 munlock(0x12000, 0x1000)
-                  p1 read(0x10000)
+                  p2 write(0x10000)
                 task t0 p0 cpu=1
                   move_pages(p2, 0x12000, 0x1000, 1)
                 task t1 kernel cpu=1
