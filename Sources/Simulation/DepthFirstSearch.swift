@@ -2,7 +2,6 @@
 // Plain depth-first search over all schedules of a trace: the reference for every cleverer search.  It goes
 // back by snapshot: the used part of the arena and of each stack is copied where there is a choice.
 
-import CFiber
 import CKernel
 
 /// Runs the machine of an arena under every schedule, or under every one with few preemptions.
@@ -21,8 +20,7 @@ public final class DepthFirstSearch {
     }
 
     private struct Choice {
-        /// Where in the buffer the snapshot lies.
-        var offset: Int
+        var snapshot: Snapshots.Position
         /// Tasks not tried yet.
         var untried: UInt32
         /// Who stood there; nil at the start.
@@ -33,25 +31,14 @@ public final class DepthFirstSearch {
         var decisions: UInt32
     }
 
-    /// Address space for snapshots; what is touched is bounded by depth, about 20 KiB a choice.
-    private static let bufferSize = 1 << 32
-
     private let arena: Arena
-    private let buffer: UnsafeMutableRawPointer
+    private let snapshots: Snapshots
     private var choices: [Choice] = []
     private var boundMattered = false
-    private var end = 0
 
     public init(_ arena: Arena) {
         self.arena = arena
-        guard let memory = memory_reserve(DepthFirstSearch.bufferSize) else {
-            fatalError("no address space for snapshots")
-        }
-        buffer = memory
-    }
-
-    deinit {
-        memory_release(buffer, DepthFirstSearch.bufferSize)
+        snapshots = Snapshots(of: arena)
     }
 
     /// Runs schedule after schedule.
@@ -62,16 +49,10 @@ public final class DepthFirstSearch {
     ///   - visit: looks at the machine at the end of each; false ends the search.
     public func run(preemptionBound: Int? = nil, schedules limit: Int, visit: (run_end) -> Bool) -> Result {
         var result = Result()
-        kernel = arena.root
-        arena.reset()
-        Strategy.external.install()
-        kernel.interleaving = 1
-        kernel.run_end = UInt8(RUN_GOES_ON.rawValue)
-        startFibers(arena)
+        startExploration(arena)
         choices.removeAll(keepingCapacity: true)
-        end = 0
+        snapshots.removeAll()
         boundMattered = false
-        scheduler.nr_decisions = 0
         var preemptions = choose(among: runnableTasks(), current: nil, preemptions: 0, bound: preemptionBound)
         while true {
             while kernel.run_end == UInt8(RUN_GOES_ON.rawValue) {
@@ -112,9 +93,8 @@ public final class DepthFirstSearch {
         let untried = candidates & ~first
         if untried != 0 {
             let choice = Choice(
-                offset: end, untried: untried, task: current?.number, taskCanGoOn: canGoOn, preemptions: preemptions,
-                decisions: scheduler.nr_decisions)
-            save()
+                snapshot: snapshots.save(), untried: untried, task: current?.number, taskCanGoOn: canGoOn,
+                preemptions: preemptions, decisions: scheduler.nr_decisions)
             choices.append(choice)
         }
         return go(to: first.trailingZeroBitCount, from: current, canGoOn: canGoOn, preemptions: preemptions)
@@ -137,48 +117,17 @@ public final class DepthFirstSearch {
     /// Goes back to the last choice with something left to try; nil when there is none.
     private func backtrack(bound: Int?) -> Int? {
         guard var choice = choices.popLast() else { return nil }
-        restore(choice.offset)
-        end = choice.offset
+        snapshots.restore(choice.snapshot)
         scheduler.nr_decisions = choice.decisions
         let next = choice.untried.trailingZeroBitCount
         choice.untried &= choice.untried - 1
         if choice.untried != 0 {
-            save()
             choices.append(choice)
+        } else {
+            snapshots.remove(from: choice.snapshot)
         }
         let current = choice.task.map { kernel.task(Int($0)) }
         return go(to: next, from: current, canGoOn: choice.taskCanGoOn, preemptions: choice.preemptions)
-    }
-
-    // MARK: Snapshots
-
-    private func save() {
-        let used = arena.used
-        (buffer + end).copyMemory(from: arena.base, byteCount: used)
-        end += (used + 15) & ~15
-        for number in 0..<Int(kernel.nr_tasks) {
-            let task = kernel.task(number)
-            guard task.state != UInt8(TASK_DONE.rawValue), let context = task.context else { continue }
-            let size = arena.stackTop(number) - context
-            (buffer + end).copyMemory(from: context, byteCount: size)
-            end += (size + 15) & ~15
-        }
-        precondition(end < DepthFirstSearch.bufferSize - Arena.capacity * 2, "snapshots fill their address space")
-    }
-
-    private func restore(_ offset: Int) {
-        var position = offset
-        let header = unsafeBitCast(buffer + offset, to: kernel_state.self)
-        let used = UnsafeMutableRawPointer(header.arena_end) - arena.base
-        arena.base.copyMemory(from: buffer + position, byteCount: used)
-        position += (used + 15) & ~15
-        for number in 0..<Int(kernel.nr_tasks) {
-            let task = kernel.task(number)
-            guard task.state != UInt8(TASK_DONE.rawValue), let context = task.context else { continue }
-            let size = arena.stackTop(number) - context
-            context.copyMemory(from: buffer + position, byteCount: size)
-            position += (size + 15) & ~15
-        }
     }
 }
 
