@@ -9,6 +9,7 @@ extension Era {
         name: "v6.5",
         install: { ops in
             Era.v5_18_rc1.install(ops)
+            install_khugepaged_v6_5(ops)
         },
-        operations: Era.v5_18_rc1.operations + [])
+        operations: Era.v5_18_rc1.operations.map { $0.name == "madvise" ? .madvise_with_collapse : $0 } + [])
 }

@@ -15,11 +15,18 @@ private let advice = [
 ]
 
 extension Operation {
-    static let madvise = Operation(
-        "madvise", .process,
-        [Parameter("addr", .address), Parameter("length", .length), Parameter("advice", .choice(advice))],
-        weight: 8, systemCall: "madvise"
-    ) { advise(UInt(bitPattern: $0[0]), UInt(bitPattern: $0[1]), Int32(truncatingIfNeeded: $0[2])) }
+    static let madvise = madvise(advice)
+
+    /// From v6.1 on.
+    static let madvise_with_collapse = madvise(advice + [NamedValue("MADV_COLLAPSE", Int(MADV_COLLAPSE))])
+
+    private static func madvise(_ advice: [NamedValue]) -> Operation {
+        Operation(
+            "madvise", .process,
+            [Parameter("addr", .address), Parameter("length", .length), Parameter("advice", .choice(advice))],
+            weight: 8, systemCall: "madvise"
+        ) { advise(UInt(bitPattern: $0[0]), UInt(bitPattern: $0[1]), Int32(truncatingIfNeeded: $0[2])) }
+    }
 }
 
 private func advise(_ start: UInt, _ length: UInt, _ behavior: Int32) -> Int {

@@ -144,6 +144,7 @@ private func filemap_map_pmd(_ vmf: UnsafeMutablePointer<vm_fault>, _ page: page
 private func next_uptodate_page(_ mapping: address_space, _ index: UInt) -> page? {
     let slot = mapping.slot(Int(index))
     yield_point("i_pages")
+    if slot.pointee == XA_RETRY_ENTRY { spin_unlock_wait(mapping.i_pages_lock) }
     let entry = slot.pointee
     guard let page = entry_to_page(entry) else { return nil }
     yield_point("PageLocked")

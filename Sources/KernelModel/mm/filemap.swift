@@ -39,7 +39,11 @@ func mapping_get_entry(_ slot: UnsafeMutablePointer<UInt>, _ lock: spinlock_t) -
     while true {
         yield_point("i_pages")
         let entry = slot.pointee
-        guard let page = entry_to_page(entry) else { return entry }
+        guard let page = entry_to_page(entry) else {
+            guard entry == XA_RETRY_ENTRY else { return entry }
+            spin_unlock_wait(lock)
+            continue
+        }
         yield_point("page_count")
         guard page_cache_get_speculative(page) else {
             spin_unlock_wait(lock)

@@ -9,5 +9,6 @@ func install_khugepaged(_ ops: kernel_ops) {
     ops.khugepaged_enter_vma_merge = { _, _ in 0 }
     ops.khugepaged_fork = { _, _ in 0 }
     ops.khugepaged_exit = { _ in }
+    ops.madvise_collapse = { _, _, _, _ in -Int(EINVAL) }
     ops.shmem_mmap = { _, _ in }
 }

@@ -15,7 +15,7 @@ func install_madvise(_ ops: kernel_ops) {
 /// Linux v5.13, mm/madvise.c, madvise_need_mmap_write().
 private func madvise_need_mmap_write(_ behavior: Int32) -> Bool {
     switch behavior {
-    case MADV_REMOVE, MADV_WILLNEED, MADV_DONTNEED, MADV_COLD, MADV_PAGEOUT, MADV_FREE: return false
+    case MADV_REMOVE, MADV_WILLNEED, MADV_DONTNEED, MADV_COLD, MADV_PAGEOUT, MADV_FREE, MADV_COLLAPSE: return false
     default: return true
     }
 }
@@ -25,7 +25,7 @@ private func madvise_behavior_valid(_ behavior: Int32) -> Bool {
     switch behavior {
     case MADV_DOFORK, MADV_DONTFORK, MADV_NORMAL, MADV_SEQUENTIAL, MADV_RANDOM, MADV_REMOVE, MADV_WILLNEED,
         MADV_DONTNEED, MADV_FREE, MADV_COLD, MADV_PAGEOUT, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_WIPEONFORK,
-        MADV_KEEPONFORK:
+        MADV_KEEPONFORK, MADV_COLLAPSE:
         return true
     default: return false
     }
@@ -158,6 +158,8 @@ private func madvise_vma(
     case MADV_COLD: return madvise_cold_or_pageout(vma, &prev, start, end, pageout: false)
     case MADV_PAGEOUT: return madvise_cold_or_pageout(vma, &prev, start, end, pageout: true)
     case MADV_FREE, MADV_DONTNEED: return madvise_dontneed_free(vma, &prev, start, end, behavior)
+    // From v6.1 on.
+    case MADV_COLLAPSE: return ops.madvise_collapse(vma, &prev, start, end)
     default: return madvise_behavior(vma, &prev, start, end, behavior)
     }
 }

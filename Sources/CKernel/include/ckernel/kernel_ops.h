@@ -233,6 +233,10 @@
 	   (mapping, pgoff, target_mm, target_addr, hpage, cc))                                                     \
 	OP(int, collapse_pte_mapped_thp, (struct mm_struct * mm, unsigned long address, bool install_pmd),          \
 	   (mm, address, install_pmd))                                                                              \
+	OP(long, madvise_collapse,                                                                                  \
+	   (struct vm_area_struct * vma, struct vm_area_struct *_Nullable *_Nonnull prev, unsigned long start,      \
+	    unsigned long end),                                                                                     \
+	   (vma, prev, start, end))                                                                                 \
 	OP(void, shmem_mmap, (struct address_space * mapping, struct vm_area_struct *vma), (mapping, vma))          \
 	/* mm/migrate.c, mm/compaction.c */                                                                         \
 	OP(int, migrate_pages, (struct list_head * from, int nid, int mode, int reason), (from, nid, mode, reason)) \

@@ -103,6 +103,7 @@ KERNEL_OBJECT(address_space) {
 	u8 kind; /* enum mapping_kind */
 	u8 number;
 	u8 i_mmap_writable;
+	u8 i_writecount;  /* who has it open for writing, besides those mappings */
 	bool huge;        /* the page cache takes huge pages for it (huge=always) */
 	bool huge_advise; /* ... where madvise() asked for them (huge=advise) */
 	unsigned long falloc; /* shmem: the range of a hole punch that runs (shmem_falloc); 0: none */

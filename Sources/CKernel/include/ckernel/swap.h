@@ -51,9 +51,11 @@ static inline pmd_t swp_entry_to_pmd(swp_entry_t entry) { return __pmd(entry.val
 static inline bool xa_is_value(unsigned long entry) { return entry & 1; }
 static inline unsigned long swp_to_radix_entry(swp_entry_t entry) { return entry.val | 1; }
 static inline swp_entry_t radix_to_swp_entry(unsigned long entry) { return (swp_entry_t){entry & ~1UL}; }
+/* In place of a hole while collapse_file() makes sure that it stays one: look again.  From v6.4 on. */
+#define XA_RETRY_ENTRY 0x402UL
 static inline struct page *_Nullable entry_to_page(unsigned long entry)
 {
-	return xa_is_value(entry) ? NULL : (struct page *)entry;
+	return entry & 3 ? NULL : (struct page *)entry;
 }
 
 /* include/linux/mm_inline.h */

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What mm/khugepaged.c of Linux v6.5 needs from elsewhere in the kernel, where the model has it not yet.
+
+import CKernel
+import Simulation
+
+/// Linux v6.5, include/linux/userfaultfd_k.h.
+func userfaultfd_wp(_ vma: vm_area_struct) -> Bool { vma.vm_flags & VM_UFFD_WP != 0 }
+func userfaultfd_missing(_ vma: vm_area_struct) -> Bool { vma.vm_flags & VM_UFFD_MISSING != 0 }
+
+/// Linux v6.5, include/linux/mm.h, vma_start_write(), vma_try_start_write().
+func vma_start_write(_ vma: vm_area_struct) {}
+func vma_try_start_write(_ vma: vm_area_struct) -> Bool { true }
+
+/// Linux v6.5, mm/pgtable-generic.c, pte_free_defer().
+public func pte_free_defer(_ mm: mm_struct, _ table: page_table) {
+    table.live = 0
+    kfree_rcu(CACHE_page_table, address(table))
+}
