@@ -14,6 +14,7 @@ public func preempt_enable() {
     let task = kernel.current
     task.preempt_count -= 1
     releaseCPU(task)
+    readerMayHaveLeft(task)
 }
 
 public func local_irq_disable() {
@@ -28,6 +29,7 @@ public func local_irq_enable() {
     task.irq_disable_count -= 1
     if task.irq_disable_count == 0 { kernel.cpu(Int(task.cpu)).irqs_off = 0 }
     releaseCPU(task)
+    readerMayHaveLeft(task)
 }
 
 @inline(__always)

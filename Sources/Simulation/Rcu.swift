@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // RCU: a grace period ends when every read section that was open at its start has been left.  Sections
-// may be preempted (CONFIG_PREEMPT_RCU).
+// may be preempted (CONFIG_PREEMPT_RCU).  With preemption or interrupts off a task is in such a section, too.
 
 import CKernel
 
@@ -11,7 +11,18 @@ public func rcu_read_lock() {
 public func rcu_read_unlock() {
     let task = kernel.current
     task.rcu_read_lock_nesting -= 1
-    if task.rcu_read_lock_nesting == 0 { readerLeft(task) }
+    readerMayHaveLeft(task)
+}
+
+@inline(__always)
+private func isReader(_ task: task_struct) -> Bool {
+    task.rcu_read_lock_nesting != 0 || task.preempt_count != 0 || task.irq_disable_count != 0
+}
+
+/// A task leaves one of its nested sections.
+@inline(__always)
+func readerMayHaveLeft(_ task: task_struct) {
+    if kernel.nr_rcu_callbacks != 0 && !isReader(task) { readerLeft(task) }
 }
 
 /// Waits for a grace period.
@@ -34,7 +45,7 @@ func anyReader(_ mask: UInt32) -> Bool {
 
 private func readersNow() -> UInt32 {
     var mask: UInt32 = 0
-    for number in 0..<Int(kernel.nr_tasks) where kernel.task(number).rcu_read_lock_nesting != 0 {
+    for number in 0..<Int(kernel.nr_tasks) where isReader(kernel.task(number)) {
         mask |= 1 << UInt32(number)
     }
     return mask
@@ -51,11 +62,13 @@ func freeAfterGracePeriod(_ cache: Int, _ index: Int) {
         kernel.rcu_callback(slot).pointee = rcu_callback(
             cache: UInt8(cache), index: UInt8(index), readers: UInt8(readers), used: 1)
         kernel.cache(cache).pointee.pending |= 1 << UInt64(index)
+        kernel.nr_rcu_callbacks += 1
         return
     }
     fatalError("more than \(MAX_RCU_CALLBACKS) objects wait for a grace period")
 }
 
+@inline(never)
 private func readerLeft(_ task: task_struct) {
     for slot in 0..<Int(MAX_RCU_CALLBACKS) {
         let callback = kernel.rcu_callback(slot)
@@ -63,6 +76,7 @@ private func readerLeft(_ task: task_struct) {
         callback.pointee.readers &= ~(1 << task.number)
         if callback.pointee.readers == 0 {
             callback.pointee.used = 0
+            kernel.nr_rcu_callbacks -= 1
             kernel.cache(Int(callback.pointee.cache)).pointee.pending &= ~(1 << UInt64(callback.pointee.index))
             freeNow(Int(callback.pointee.cache), Int(callback.pointee.index))
         }

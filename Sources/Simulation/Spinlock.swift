@@ -65,8 +65,8 @@ func spinTrylock(_ lock: spinlock_t, _ function: UnsafePointer<CChar>) -> Bool {
     return true
 }
 
-@usableFromInline
-func spinUnlock(_ lock: spinlock_t, _ function: UnsafePointer<CChar>) {
+/// For code that C calls, and for kernel operations that carry their caller's name.
+public func spinUnlock(_ lock: spinlock_t, _ function: UnsafePointer<CChar>) {
     yieldPoint(function, unlockLabel.cString)
     guard lock.owner == kernel.current.number + 1 else {
         reportViolation(VIOLATION_bad_unlock, UInt(lock.class_), UInt(lock.owner))

@@ -9,6 +9,7 @@ extension Era {
         name: "v5.18-rc1",
         install: { ops in
             Era.v5_13.install(ops)
+            install_mremap_move_v5_18(ops)
             install_mlock_v5_18(ops)
         },
         operations: Era.v5_13.operations + [.sva_bind_device, .sva_read, .sva_write])

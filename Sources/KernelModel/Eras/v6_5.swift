@@ -10,6 +10,9 @@ extension Era {
         install: { ops in
             Era.v5_18_rc1.install(ops)
             install_khugepaged_v6_5(ops)
+            install_pgtable_generic_v6_5(ops)
+            install_page_vma_mapped_v6_5(ops)
+            install_memory_fault_v6_5(ops)
         },
         operations: Era.v5_18_rc1.operations.map { $0.name == "madvise" ? .madvise_with_collapse : $0 } + [])
 }

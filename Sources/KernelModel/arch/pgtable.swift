@@ -224,11 +224,15 @@ func pte_alloc_map_lock(
     ops.pte_alloc(mm, pmdp) != 0 ? nil : pte_offset_map_lock(mm, pmdp, address, function)
 }
 
-/// Linux v5.13, include/linux/pgtable.h: a look at a pmd that only the page table lock or the mmap_lock would
-/// keep from changing.
+/// A look at a pmd that nothing keeps from changing: whether there is no page table to walk.  From v6.5 on the lookup
+/// of the pte says so, and nobody asks before.  Linux v5.13, include/linux/pgtable.h.
+func pmd_trans_unstable(_ pmdp: UnsafeMutablePointer<pmd_t>, _ function: StaticString = #function) -> Bool {
+    ops.pmd_trans_unstable(pmdp, function.cString)
+}
+
+/// The same, of walkers that hold mmap_lock for reading only.  Linux v5.13, include/linux/pgtable.h.
 func pmd_none_or_trans_huge_or_clear_bad(
     _ pmdp: UnsafeMutablePointer<pmd_t>, _ function: StaticString = #function
 ) -> Bool {
-    yield_point("pmd", function)
-    return pmd_trans_unstable(pmdp)
+    ops.pmd_none_or_trans_huge_or_clear_bad(pmdp, function.cString)
 }

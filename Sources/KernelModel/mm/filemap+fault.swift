@@ -130,7 +130,6 @@ private func filemap_map_pmd(_ vmf: UnsafeMutablePointer<vm_fault>, _ page: page
         spin_unlock(ptl)
     }
     // See handle_pte_fault(): a huge page may be there, or the pmd be empty again.
-    yield_point("pmd")
     if pmd_trans_unstable(pmd) {
         unlock_page(page)
         ops.put_page(page)

@@ -56,7 +56,7 @@ private func follow_page_pte(
 ) -> page? {
     let mm = vma.vm_mm
     while true {
-        if pmd_none_or_trans_huge_or_clear_bad(pmd) { return no_page_table(vma, flags) }
+        if pmd_trans_unstable(pmd) { return no_page_table(vma, flags) }
         guard let (ptep, ptl) = pte_offset_map_lock(mm, pmd, address) else { return no_page_table(vma, flags) }
         let pte = ptep.pointee
         if !pte_present(pte) {

@@ -8,30 +8,29 @@
 import CKernel
 import Simulation
 
-/// The result of a look at a part of a compound page that is mapped by pte.
-private enum SplitResult {
-    case split
-    /// The lock is held as before, and the walk of this table ends.
-    case leave
-}
-
 /// Splits a huge page that one pte alone maps, so that its parts can be treated one by one.  The page table
-/// lock is dropped meanwhile and held again at return.
-private func split_mapped_page(_ page: page, _ ptl: spinlock_t, _ function: StaticString) -> SplitResult {
+/// lock is dropped meanwhile and held again at return; from v6.5 on there may be no table then.
+///
+/// - Returns: false if the walk of this table ends.  (v6.5 does not take the lock again if the split has failed, and
+///   then has nothing to unlock.)
+private func split_mapped_page(
+    _ page: page, _ mm: mm_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ address: UInt,
+    _ locked: inout (pte: UnsafeMutablePointer<pte_t>, ptl: spinlock_t)?, _ function: StaticString
+) -> Bool {
     yield_point("mapcount", function)
-    if page_mapcount(page) != 1 { return .leave }
+    if page_mapcount(page) != 1 { return false }
     yield_point("page_count", function)
     get_page(page)
     if !trylock_page(page, function) {
         ops.put_page(page)
-        return .leave
+        return false
     }
-    spin_unlock(ptl, function)
+    pte_unmap_unlock(locked!.pte, locked!.ptl, function)
     let failed = ops.split_huge_page_to_list(page, nil) != 0
     unlock_page(page, function)
     ops.put_page(page)
-    spin_lock(ptl, function)
-    return failed ? .leave : .split
+    locked = pte_offset_map_lock(mm, pmd, address, function)
+    return !failed && locked != nil
 }
 
 // MARK: - MADV_FREE
@@ -69,8 +68,9 @@ private func madvise_free_pte_range(
     let mm = tlb.pointee.mm
     yield_point("pmd")
     if pmd_trans_huge(pmd.pointee) && ops.madvise_free_huge_pmd(tlb, vma, pmd, start, end) { return }
-    if pmd_none_or_trans_huge_or_clear_bad(pmd) { return }
-    guard var (pte, ptl) = pte_offset_map_lock(mm, pmd, start) else { return }
+    if pmd_trans_unstable(pmd) { return }
+    var start_pte = pte_offset_map_lock(mm, pmd, start)
+    guard var pte = start_pte?.pte else { return }
     ops.flush_tlb_batched_pending(mm)
     var nr_swap = 0
     var address = start
@@ -80,7 +80,10 @@ private func madvise_free_pte_range(
         if pte_present(ptent) {
             let page = pte_page(ptent)
             if PageTransCompound(page) {
-                if split_mapped_page(page, ptl, "madvise_free_pte_range") == .leave { break }
+                guard split_mapped_page(page, mm, pmd, address, &start_pte, "madvise_free_pte_range") else {
+                    break
+                }
+                pte = start_pte!.pte
                 // This pte again, which maps a small page now.
                 continue
             }
@@ -95,7 +98,7 @@ private func madvise_free_pte_range(
         address += PAGE_SIZE
     }
     if nr_swap != 0 { mm.rss(Int(MM_SWAPENTS.rawValue)).pointee += nr_swap }
-    spin_unlock(ptl)
+    if let (start_pte, ptl) = start_pte { pte_unmap_unlock(start_pte, ptl) }
 }
 
 /// Lets reclaim drop a page, if nobody writes it again: a part of madvise_free_pte_range(), whose name its
@@ -154,9 +157,10 @@ private func madvise_cold_or_pageout_pte_range(
     if pmd_trans_huge(pmd.pointee) && madvise_cold_huge_pmd(tlb, vma, pmd, start, end, pageout, page_list) {
         return
     }
-    if pmd_none_or_trans_huge_or_clear_bad(pmd) { return }
+    if pmd_trans_unstable(pmd) { return }
     let mm = tlb.pointee.mm
-    guard var (pte, ptl) = pte_offset_map_lock(mm, pmd, start) else { return }
+    var start_pte = pte_offset_map_lock(mm, pmd, start)
+    guard var pte = start_pte?.pte else { return }
     ops.flush_tlb_batched_pending(mm)
     var address = start
     while address < end {
@@ -165,7 +169,10 @@ private func madvise_cold_or_pageout_pte_range(
         if pte_present(ptent) {
             let page = pte_page(ptent)
             if PageTransCompound(page) {
-                if split_mapped_page(page, ptl, "madvise_cold_or_pageout_pte_range") == .leave { break }
+                guard split_mapped_page(page, mm, pmd, address, &start_pte, "madvise_cold_or_pageout_pte_range") else {
+                    break
+                }
+                pte = start_pte!.pte
                 continue
             }
             // What others map is theirs too.
@@ -182,7 +189,7 @@ private func madvise_cold_or_pageout_pte_range(
         pte += 1
         address += PAGE_SIZE
     }
-    spin_unlock(ptl)
+    if let (start_pte, ptl) = start_pte { pte_unmap_unlock(start_pte, ptl) }
     if pageout { _ = ops.reclaim_pages(page_list) }
 }
 

@@ -95,9 +95,13 @@ private func copy_pte_range(
             return -ENOMEM
         }
         var dst_pte = dst.pte
-        let src_ptl = pte_lockptr(src_mm, src_pmd)
-        var src_pte = pte_offset_map(src_pmd, address)
-        spin_lock(src_ptl, subclass: 1)
+        guard let src = pte_offset_map_nolock(src_mm, src_pmd, address) else {
+            // From v6.5 on: what was there can be found again by faults.
+            pte_unmap_unlock(dst.pte, dst.ptl)
+            break
+        }
+        var src_pte = src.pte
+        spin_lock(src.ptl, subclass: 1)
         var needs_page = false
         while address != end {
             noteCost(EVENT_pte_visit, UInt(src_mm.number) << 32 | address >> UInt(PAGE_SHIFT), 1)
@@ -119,8 +123,8 @@ private func copy_pte_range(
             src_pte += 1
             address += PAGE_SIZE
         }
-        spin_unlock(src_ptl)
-        pte_unmap_unlock(dst_pte, dst.ptl)
+        pte_unmap_unlock(src.pte, src.ptl)
+        pte_unmap_unlock(dst.pte, dst.ptl)
         if needs_page {
             // Without the locks, and then once more.
             prealloc = ops.alloc_pages(GFP_HIGHUSER_MOVABLE, 0)

@@ -8,6 +8,7 @@ import Simulation
 
 func install_memory_fault(_ ops: kernel_ops) {
     ops.handle_mm_fault = handle_mm_fault
+    ops.handle_pte_fault = handle_pte_fault
 }
 
 /// The caller holds mmap_lock for reading; it has been released if VM_FAULT_RETRY is returned.
@@ -48,7 +49,7 @@ private func __handle_mm_fault(_ vma: vm_area_struct, _ address: UInt, _ flags: 
             }
         }
     }
-    return handle_pte_fault(&vmf)
+    return ops.handle_pte_fault(&vmf)
 }
 
 /// Linux v5.13, mm/memory.c, create_huge_pmd(): no file of the model has a huge_fault().
@@ -72,7 +73,7 @@ private func handle_pte_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault
         // The table comes later: the fault may yet map a huge page.
         vmf.pointee.pte = nil
     } else {
-        if pmd_trans_unstable(pmd) { return 0 }
+        if !pmd_is_table(pmd.pointee) { return 0 }
         // With mmap_lock held, no huge page takes the place of a table.
         let pte = pte_offset_map(pmd, vmf.pointee.address)
         yield_point("pte")
@@ -83,11 +84,11 @@ private func handle_pte_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault
         return vma_is_anonymous(vma) ? do_anonymous_page(vmf) : do_fault(vmf)
     }
     let orig_pte = vmf.pointee.orig_pte
+    let ptl = pte_lockptr(vma.vm_mm, pmd)
+    vmf.pointee.ptl = ptl
     if !pte_present(orig_pte) { return do_swap_page(vmf) }
     if pte_protnone(orig_pte) && vma_is_accessible(vma) { return do_numa_page(vmf) }
 
-    let ptl = pte_lockptr(vma.vm_mm, pmd)
-    vmf.pointee.ptl = ptl
     spin_lock(ptl)
     if pte_same(pte.pointee, orig_pte) {
         let write = vmf.pointee.flags & FAULT_FLAG_WRITE != 0
@@ -101,13 +102,13 @@ private func handle_pte_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault
 }
 
 /// Linux v5.13, mm/memory.c, do_anonymous_page(), without the zero page.
-private func do_anonymous_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+func do_anonymous_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let vma = vmf.pointee.vma
     let mm = vma.vm_mm
     let address = vmf.pointee.address
     if vma.vm_flags & VM_SHARED != 0 { return VM_FAULT_SIGBUS }
     if ops.pte_alloc(mm, vmf.pointee.pmd) != 0 { return VM_FAULT_OOM }
-    if pmd_none_or_trans_huge_or_clear_bad(vmf.pointee.pmd) { return 0 }
+    if pmd_trans_unstable(vmf.pointee.pmd) { return 0 }
 
     if ops.anon_vma_prepare(vma) != 0 { return VM_FAULT_OOM }
     guard let page = alloc_zeroed_user_highpage_movable(vma, address) else { return VM_FAULT_OOM }
@@ -141,14 +142,13 @@ func check_stable_address_space(_ mm: mm_struct) -> vm_fault_t {
 
 /// A NUMA hinting fault: makes the pte accessible again and moves the page to the node that uses it.
 /// Linux v5.13, mm/memory.c, do_numa_page().  Left out: what task_numa_fault() learns from it.
-private func do_numa_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+func do_numa_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let vma = vmf.pointee.vma
     let mm = vma.vm_mm
     let address = vmf.pointee.address
     let orig_pte = vmf.pointee.orig_pte
     let pte = vmf.pointee.pte!
-    let ptl = pte_lockptr(mm, vmf.pointee.pmd)
-    vmf.pointee.ptl = ptl
+    let ptl = vmf.pointee.ptl!
     spin_lock(ptl)
     guard pte_same(pte.pointee, orig_pte) else {
         pte_unmap_unlock(pte, ptl)

@@ -188,7 +188,7 @@ private func finish_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
         }
         if ops.pte_alloc(mm, pmd) != 0 { return VM_FAULT_OOM }
     }
-    if pmd_none_or_trans_huge_or_clear_bad(pmd) { return 0 }
+    if pmd_trans_unstable(pmd) { return 0 }
 
     guard let (pte, ptl) = pte_offset_map_lock(mm, pmd, vmf.pointee.address) else { return VM_FAULT_NOPAGE }
     (vmf.pointee.pte, vmf.pointee.ptl) = (pte, ptl)

@@ -13,6 +13,8 @@ func do_swap_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let mm = vma.vm_mm
     let address = vmf.pointee.address
     let orig_pte = vmf.pointee.orig_pte
+    // A pte is one word, so it was read whole (pte_unmap_same()).
+    ops.pte_unmap(vmf.pointee.pte!)
     let entry = pte_to_swp_entry(orig_pte)
     if non_swap_entry(entry) {
         guard is_migration_entry(entry) else { return VM_FAULT_SIGBUS }

@@ -93,11 +93,12 @@ private func tlb_flush_mmu(_ tlb: UnsafeMutablePointer<mmu_gather>) {
     tlb_flush_mmu_free(tlb)
 }
 
-/// Linux v5.13, mm/mmu_gather.c, tlb_flush_mmu_free(), tlb_table_flush(), tlb_batch_pages_flush().
+/// Linux v5.13, mm/mmu_gather.c, tlb_flush_mmu_free(), tlb_table_flush(), tlb_batch_pages_flush().  Page tables go at
+/// once, from v6.5 on by RCU (CONFIG_MMU_GATHER_RCU_TABLE_FREE).
 private func tlb_flush_mmu_free(_ tlb: UnsafeMutablePointer<mmu_gather>) {
     let tables = Int(tlb.pointee.nr_tables)
     tlb.pointee.nr_tables = 0
-    for index in 0..<tables { pte_free(tlb.pointee.mm, mmu_gather_tables(tlb)[index]!) }
+    for index in 0..<tables { ops.tlb_remove_table_free(tlb.pointee.mm, mmu_gather_tables(tlb)[index]!) }
     let pages = Int32(tlb.pointee.nr)
     tlb.pointee.nr = 0
     if pages > 0 { ops.free_pages_and_swap_cache(mmu_gather_pages(tlb), pages) }

@@ -21,7 +21,7 @@ private func change_pte_range(
     _ cp_flags: UInt
 ) -> Int {
     // Nothing but mmap_lock for reading may be held, so another thread may have made a huge page of it.
-    if pmd_none_or_trans_huge_or_clear_bad(pmd) { return 0 }
+    if pmd_trans_unstable(pmd) { return 0 }
     let mm = vma.vm_mm
     guard var (pte, ptl) = pte_offset_map_lock(mm, pmd, start) else { return -Int(EAGAIN) }
     ops.flush_tlb_batched_pending(mm)

@@ -12,13 +12,13 @@ func install_mremap_move(_ ops: kernel_ops) {
 }
 
 /// Linux v5.13, mm/mremap.c, take_rmap_locks().
-private func take_rmap_locks(_ vma: vm_area_struct) {
+func take_rmap_locks(_ vma: vm_area_struct) {
     if let mapping = vma.vm_file { down_write(mapping.i_mmap_rwsem) }
     if let anon_vma = vma.anon_vma { down_write(anon_vma.root.rwsem) }
 }
 
 /// Linux v5.13, mm/mremap.c, drop_rmap_locks().
-private func drop_rmap_locks(_ vma: vm_area_struct) {
+func drop_rmap_locks(_ vma: vm_area_struct) {
     if let anon_vma = vma.anon_vma { up_write(anon_vma.root.rwsem) }
     if let mapping = vma.vm_file { up_write(mapping.i_mmap_rwsem) }
 }
@@ -34,7 +34,6 @@ private func move_ptes(
     let mm = vma.vm_mm
     if need_rmap_locks { take_rmap_locks(vma) }
     // mmap_lock for writing keeps two tasks from taking the two locks in opposite orders.
-    // It cannot fail before v6.5, whose move_ptes() is its own.
     var (old_pte, old_ptl) = pte_offset_map_lock(mm, old_pmd, old_start)!
     var new_pte = pte_offset_map(new_pmd, new_start)
     let new_ptl = pte_lockptr(mm, new_pmd)
@@ -104,7 +103,7 @@ private func move_pgt_entry(
 
 /// How far both addresses stay within one pmd.
 /// Linux v5.13, mm/mremap.c, get_extent() of NORMAL_PMD.
-private func get_extent(_ old_addr: UInt, _ old_end: UInt, _ new_addr: UInt) -> UInt {
+func get_extent(_ old_addr: UInt, _ old_end: UInt, _ new_addr: UInt) -> UInt {
     let old_rest = (old_addr + PMD_SIZE()) & PMD_MASK() - old_addr
     let new_rest = (new_addr + PMD_SIZE()) & PMD_MASK() - new_addr
     return min(old_rest, old_end - old_addr, new_rest)
@@ -150,7 +149,7 @@ private func move_pmd(
             return true
         }
         ops.split_huge_pmd(vma, old_pmd, old_addr)
-        if pmd_none_or_trans_huge_or_clear_bad(old_pmd, "move_page_tables") { return true }
+        if pmd_trans_unstable(old_pmd, "move_page_tables") { return true }
     } else if extent == PMD_SIZE()
         && move_pgt_entry(huge: false, vma, old_addr, new_addr, old_pmd, new_pmd, need_rmap_locks)
     {

@@ -48,7 +48,7 @@ private func map_pte(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>)
 }
 
 /// Whether the pte maps the page, or one of a huge page's.  Linux v5.13, mm/page_vma_mapped.c, check_pte().
-private func check_pte(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>) -> Bool {
+func check_pte(_ pvmw: UnsafeMutablePointer<CKernel.page_vma_mapped_walk>) -> Bool {
     let pte = pvmw.pointee.pte!.pointee
     noteCost(EVENT_pte_visit, UInt(pvmw.pointee.vma.vm_mm.number), 1)
     let pfn: UInt

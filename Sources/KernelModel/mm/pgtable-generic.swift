@@ -9,6 +9,9 @@ func install_pgtable_generic(_ ops: kernel_ops) {
     ops.__pte_offset_map = __pte_offset_map
     ops.__pte_offset_map_lock = __pte_offset_map_lock
     ops.pte_unmap = { _ in }
+    ops.pmd_trans_unstable = pmd_trans_unstable
+    ops.pmd_none_or_trans_huge_or_clear_bad = pmd_trans_unstable
+    ops.tlb_remove_table_free = { pte_free($0, $1) }
 }
 
 // MARK: - From a pmd to its ptes
@@ -33,6 +36,13 @@ private func __pte_offset_map_lock(
     spinLock(ptl, 0, function)
     ptlp.pointee = ptl
     return pte
+}
+
+/// There are no bad pmds.
+/// Linux v5.13, include/linux/pgtable.h, pmd_trans_unstable(), pmd_none_or_trans_huge_or_clear_bad().
+private func pmd_trans_unstable(_ pmd: UnsafeMutablePointer<pmd_t>, _ function: UnsafePointer<CChar>) -> Bool {
+    yieldPoint(function, ("pmd" as StaticString).cString)
+    return !pmd_is_table(pmd.pointee)
 }
 
 // MARK: - Deposited tables

@@ -116,6 +116,7 @@
 	/* mm/memory.c */                                                                                           \
 	OP(vm_fault_t, handle_mm_fault, (struct vm_area_struct * vma, unsigned long address, unsigned int flags),   \
 	   (vma, address, flags))                                                                                   \
+	OP(vm_fault_t, handle_pte_fault, (struct vm_fault * vmf), (vmf))                                            \
 	OP(int, copy_page_range, (struct vm_area_struct * dst_vma, struct vm_area_struct *src_vma),                 \
 	   (dst_vma, src_vma))                                                                                      \
 	OP(void, unmap_vmas,                                                                                        \
@@ -161,6 +162,10 @@
 	    const char *function),                                                                                  \
 	   (mm, pmd, address, ptlp, function))                                                                      \
 	OP(void, pte_unmap, (pte_t * pte), (pte))                                                                   \
+	OP(bool, pmd_trans_unstable, (pmd_t * pmd, const char *function), (pmd, function))                          \
+	OP(bool, pmd_none_or_trans_huge_or_clear_bad, (pmd_t * pmd, const char *function), (pmd, function))         \
+	OP(void, pte_free_defer, (struct mm_struct * mm, pgtable_t table), (mm, table))                             \
+	OP(void, tlb_remove_table_free, (struct mm_struct * mm, pgtable_t table), (mm, table))                      \
 	/* mm/huge_memory.c */                                                                                      \
 	OP(vm_fault_t, do_huge_pmd_anonymous_page, (struct vm_fault * vmf), (vmf))                                  \
 	OP(vm_fault_t, do_huge_pmd_wp_page, (struct vm_fault * vmf), (vmf))                                         \

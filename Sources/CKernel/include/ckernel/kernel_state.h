@@ -125,7 +125,7 @@ struct rcu_callback {
 	u8 used;
 };
 
-#define MAX_RCU_CALLBACKS 16
+#define MAX_RCU_CALLBACKS 64
 
 enum kmem_cache_kind {
 	CACHE_mm_struct,
@@ -240,6 +240,7 @@ KERNEL_OBJECT(kernel_state) {
 	u8 poison;
 	u8 lru_disable_count;
 	u8 break_up_order; /* permutes the pages of a block that is broken up */
+	u8 nr_rcu_callbacks; /* in use */
 	u32 lru_drain_gen;   /* see lru_add_drain_all() */
 	u32 steps;
 	u32 violations;      /* mask of enum violation_kind */

@@ -134,12 +134,6 @@ static inline spinlock_t *pmd_lockptr(struct mm_struct *mm, pmd_t *pmd)
 	(void)pmd;
 	return &mm->page_table_lock;
 }
-/* Whether there is no page table to walk: none, huge or migrating (include/linux/pgtable.h,
- * pmd_none_or_trans_huge_or_clear_bad()).  There are no bad pmds. */
-static inline bool pmd_trans_unstable(pmd_t *pmd)
-{
-	return pmd_none(*pmd) || pmd_trans_huge(*pmd) || !pmd_present(*pmd);
-}
 static inline unsigned long pmd_addr_end(unsigned long address, unsigned long end)
 {
 	unsigned long boundary = (address + PMD_SIZE()) & PMD_MASK();

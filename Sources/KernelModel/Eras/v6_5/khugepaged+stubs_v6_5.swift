@@ -11,9 +11,3 @@ func userfaultfd_missing(_ vma: vm_area_struct) -> Bool { vma.vm_flags & VM_UFFD
 /// Linux v6.5, include/linux/mm.h, vma_start_write(), vma_try_start_write().
 func vma_start_write(_ vma: vm_area_struct) {}
 func vma_try_start_write(_ vma: vm_area_struct) -> Bool { true }
-
-/// Linux v6.5, mm/pgtable-generic.c, pte_free_defer().
-public func pte_free_defer(_ mm: mm_struct, _ table: page_table) {
-    table.live = 0
-    kfree_rcu(CACHE_page_table, address(table))
-}
