@@ -5,6 +5,11 @@
 struct kernel_state *running_kernel;
 struct scheduler_state the_scheduler;
 
+size_t sizeof_kernel_ops(void)
+{
+	return sizeof(struct kernel_ops);
+}
+
 static const char *const kernel_op_names[] = {
 #define OP(type, name, parameters, arguments) #name,
 	KERNEL_OPS(OP)

@@ -11,6 +11,13 @@ extension Era {
             Era.v5_13.install(ops)
             install_mremap_move_v5_18(ops)
             install_mlock_v5_18(ops)
+            install_mlock_range_v5_18(ops)
+            install_swap_v5_18(ops)
+            install_rmap_count_v5_18(ops)
+            install_rmap_referenced_v5_18(ops)
+            install_mmap_exit_v5_18(ops)
+            install_gup_v5_18(ops)
+            install_huge_memory_split_v5_18(ops)
         },
         operations: Era.v5_13.operations + [.sva_bind_device, .sva_read, .sva_write])
 }

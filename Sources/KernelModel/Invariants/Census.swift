@@ -15,6 +15,8 @@ struct PageCensus {
     var references: Int32 = 0
     /// Whether a VM_LOCKED vma maps it.
     var locked = false
+    /// How many VM_LOCKED vmas map it so that they can mlock it: a huge page by a pmd.
+    var mlocks: Int32 = 0
     /// Migration entries that name it.
     var migrationEntries: Int32 = 0
 }
@@ -54,6 +56,7 @@ struct Census {
             if cached != 0 { of(compound_head(unsafeBitCast(cached, to: page.self))).pointee.references += 1 }
         }
         countPins()
+        countBatches()
     }
 
     func of(_ page: page) -> UnsafeMutablePointer<PageCensus> {
@@ -99,7 +102,10 @@ struct Census {
             if pmd_trans_huge(pmd) {
                 let head = pmd_page(pmd)
                 of(head).pointee.pmds += 1
-                if vma.vm_flags & VM_LOCKED != 0 { of(head).pointee.locked = true }
+                if vma.vm_flags & VM_LOCKED != 0 {
+                    of(head).pointee.locked = true
+                    of(head).pointee.mlocks += 1
+                }
                 rss[Int(mm_counter(head))] += Int(HPAGE_PMD_NR())
             } else if is_pmd_migration_entry(pmd) {
                 let head = migration_entry_to_page(pmd_to_swp_entry(pmd))
@@ -115,7 +121,10 @@ struct Census {
             let page = pte_page(pte)
             of(page).pointee.ptes += 1
             rss[Int(mm_counter(page))] += 1
-            if vma.vm_flags & VM_LOCKED != 0 { of(compound_head(page)).pointee.locked = true }
+            if vma.vm_flags & VM_LOCKED != 0 {
+                of(compound_head(page)).pointee.locked = true
+                if !PageCompound(page) { of(page).pointee.mlocks += 1 }
+            }
             return
         }
         let entry = pte_to_swp_entry(pte)
@@ -155,6 +164,16 @@ struct Census {
                 if entry.address != 0 && entry.pinned != 0 {
                     of(compound_head(pfn_to_page(entry.pfn))).pointee.references += 1
                 }
+            }
+        }
+    }
+
+    /// Pages that wait for mm/mlock.c: none after a drain, unless a drain passed its batch over.
+    private func countBatches() {
+        for number in 0..<Int(kernel.nr_cpus) {
+            let pvec = kernel.cpu(number).mlock_pvec
+            for index in 0..<Int(pagevec_count(pvec)) {
+                of(mlock_entry_to_page(pvec.page(index).pointee!)).pointee.references += 1
             }
         }
     }

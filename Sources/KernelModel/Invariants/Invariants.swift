@@ -67,6 +67,12 @@ public let invariants: [Invariant] = [
     Invariant(
         kind: VIOLATION_swap_map.rawValue, name: "swap-map",
         rule: "a swap slot's count is the entries that name it"),
+    Invariant(
+        kind: VIOLATION_mlock_count.rawValue, name: "mlock-count",
+        rule: "a page counts no more mlocks than VM_LOCKED vmas map it"),
+    Invariant(
+        kind: VIOLATION_locked_special.rawValue, name: "locked-special",
+        rule: "no vma is VM_LOCKED and VM_SPECIAL, unless mlock() is at work on it"),
 ]
 
 /// Checks the machine at rest.  Call it after a drain of all CPUs, when no task runs.
@@ -75,23 +81,21 @@ public func checkInvariantsAtRest() {
         checkPages(census)
         checkSwap(census)
     }
+    checkLockedVMAs()
     checkTranslations()
     checkLists()
 }
 
 private func checkPages(_ census: Census) {
-    var mlocked = 0
+    var totals = EvictabilityTotals()
     for pfn in 0..<UInt(kernel.nr_pages) {
         let page = pfn_to_page(pfn)
         checkMapcount(page, census)
         guard !PageTail(page) else { continue }
         checkReferences(page, census)
-        checkEvictability(page, census, &mlocked)
+        checkEvictability(page, census, &totals)
     }
-    let nr_mlock = kernel.stat(Int(NR_MLOCK.rawValue)).pointee
-    if nr_mlock != mlocked {
-        reportViolation(VIOLATION_nr_mlock, UInt(bitPattern: nr_mlock), UInt(mlocked))
-    }
+    checkEvictabilityTotals(totals)
 }
 
 /// Invariant 3, mapcounts: mappings by pte in each page, by pmd in the head.
@@ -123,18 +127,6 @@ private func checkReferences(_ page: page, _ census: Census) {
     let kind =
         expected == 0 ? VIOLATION_leak : page._refcount < expected ? VIOLATION_freed_reachable : VIOLATION_refcount
     reportViolation(kind, UInt(bitPattern: Int(page._refcount)), UInt(bitPattern: Int(expected)))
-}
-
-/// Invariant 2.
-private func checkEvictability(_ page: page, _ census: Census, _ mlocked: inout Int) {
-    if PageMlocked(page) {
-        mlocked += Int(thp_nr_pages(page))
-        if !census.of(page).pointee.locked { reportViolation(VIOLATION_mlocked_without_vma, 0, 0) }
-    }
-    // A page that was truncated while it was pinned stays where it is until it is freed.
-    if PageLRU(page) && PageUnevictable(page) && page.mapping != nil && ops.page_evictable(page) {
-        reportViolation(VIOLATION_unevictable_without_reason, 0, 0)
-    }
 }
 
 /// Invariant 7, swap.

@@ -119,7 +119,7 @@ private func compact_zone(_ nid: Int32, _ order: Int32) -> Int {
             if err == -ENOMEM { break }
         }
         // What was migrated away is freed now, so that it can merge.
-        if order > 0 { lru_add_drain_cpu_zone() }
+        if order > 0 { ops.lru_add_drain_cpu_zone() }
     }
     current.compaction_passed = 0
     return 0

@@ -198,7 +198,7 @@ private func check_vma_flags(_ vma: vm_area_struct, _ flags: UInt32) -> Int32 {
 }
 
 /// Linux v5.13, mm/gup.c, __get_user_pages().
-private func __get_user_pages(
+func __get_user_pages(
     _ mm: mm_struct, _ first: UInt, _ count: UInt, _ flags: UInt32, _ pages: UnsafeMutablePointer<page?>?,
     _ locked: UnsafeMutablePointer<Int32>?
 ) -> Int {

@@ -42,6 +42,8 @@ private func lru_add_page_tail(_ head: page, _ tail: page, _ list: list_head?) {
     } else {
         if !PageLRU(head) { WARN_ON("!PageLRU(head)") }
         SetPageLRU(tail)
+        // From v5.18-rc1 on: how many vmas lock it is counted when it is mapped again.
+        tail.mlock_count = 0
         list_add_tail(tail.lru, head.lru)
     }
     tail.lru_list = head.lru_list

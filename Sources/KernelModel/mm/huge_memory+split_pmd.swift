@@ -7,13 +7,14 @@ import Simulation
 
 func install_huge_memory_split_pmd(_ ops: kernel_ops) {
     ops.__split_huge_pmd = __split_huge_pmd
+    ops.__split_huge_pmd_locked = __split_huge_pmd_locked
     ops.split_huge_pmd = split_huge_pmd
     ops.split_huge_pmd_address = split_huge_pmd_address
     ops.vma_adjust_trans_huge = vma_adjust_trans_huge
 }
 
 /// The file part of __split_huge_pmd_locked(): the mapping goes.
-private func unmap_file_pmd(_ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ haddr: UInt) {
+func unmap_file_pmd(_ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ haddr: UInt) {
     let mm = vma.vm_mm
     // pmdp_huge_clear_flush_notify()
     let old_pmd = ops.pmdp_huge_clear_flush(vma, haddr, pmd)
@@ -108,7 +109,7 @@ private func __split_huge_pmd_locked(
 /// The mapping by pmd has become one by ptes.  A page that stays mapped by other pmds too is marked
 /// PG_double_map, and then each of its pages counts these as one mapping.  The mark comes before the
 /// count of pmds falls, or the page might look unmapped.  Part of __split_huge_pmd_locked().
-private func count_mapping_by_ptes(_ page: page) {
+func count_mapping_by_ptes(_ page: page) {
     yield_point("PageDoubleMap", "__split_huge_pmd_locked")
     if compound_mapcount(page) > 1 && !TestSetPageDoubleMap(page) {
         for i in 0..<hpage_pmd_nr { page_add(page, i)._mapcount += 1 }
@@ -169,7 +170,7 @@ private func __split_huge_pmd(
         if PageMlocked(page) { ops.clear_page_mlock(page) }
         break
     }
-    if split { __split_huge_pmd_locked(vma, pmd, haddr, freeze) }
+    if split { ops.__split_huge_pmd_locked(vma, pmd, haddr, freeze) }
     spin_unlock(ptl)
     if let locked { unlock_page(locked) }
     // The secondary MMUs were told, or map the same pages as before.

@@ -84,14 +84,18 @@ private func wp_page_copy(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     if let (pte, ptl) = mapped { pte_unmap_unlock(pte, ptl) }
     ops.mmu_notifier_invalidate_range_only_end(&range)
 
-    if page_copied && vma.vm_flags & VM_LOCKED != 0 {
-        lock_page(old_page)
-        yield_point("PageMlocked")
-        if PageMlocked(old_page) { _ = ops.munlock_vma_page(old_page) }
-        unlock_page(old_page)
-    }
+    if page_copied { ops.wp_page_copied(vma, old_page) }
     ops.put_page(old_page)
     return page_copied ? VM_FAULT_WRITE : 0
+}
+
+/// The end of wp_page_copy(): the vma maps the old page no more, and must not keep it mlocked.
+func wp_page_copied(_ vma: vm_area_struct, _ old_page: page) {
+    if vma.vm_flags & VM_LOCKED == 0 { return }
+    lock_page(old_page, "wp_page_copy")
+    yield_point("PageMlocked", "wp_page_copy")
+    if PageMlocked(old_page) { _ = ops.munlock_vma_page(old_page) }
+    unlock_page(old_page, "wp_page_copy")
 }
 
 /// Linux v5.13, mm/memory.c, wp_page_shared().

@@ -12,6 +12,7 @@ import Simulation
 func install_memory(_ ops: kernel_ops) {
     ops.pte_alloc = pte_alloc
     ops.free_pgtables = free_pgtables
+    ops.wp_page_copied = wp_page_copied
     install_memory_fault(ops)
     install_memory_file_fault(ops)
     install_memory_zap(ops)

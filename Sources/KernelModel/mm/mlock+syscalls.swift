@@ -8,6 +8,7 @@ import CKernel
 import Simulation
 
 func install_mlock_syscalls(_ ops: kernel_ops) {
+    ops.mlock_fixup = mlock_fixup
     ops.do_mlock = do_mlock
     ops.do_munlock = do_munlock
     ops.do_mlockall = do_mlockall
@@ -17,24 +18,25 @@ func install_mlock_syscalls(_ ops: kernel_ops) {
 /// Changes VM_LOCKED of a part of one vma, splitting and merging as needed; `prev` follows.
 /// Linux v5.13, mm/mlock.c, mlock_fixup().
 private func mlock_fixup(
-    _ area: vm_area_struct, _ prev: inout vm_area_struct?, _ start: UInt, _ end: UInt, _ newflags: UInt
-) -> Int {
+    _ area: vm_area_struct, _ prev: UnsafeMutablePointer<vm_area_struct?>, _ start: UInt, _ end: UInt,
+    _ newflags: UInt
+) -> Int32 {
     var vma = area
     let mm = vma.vm_mm
     let old_flags = vma.vm_flags
-    defer { prev = vma }
+    defer { prev.pointee = vma }
     if newflags == old_flags || old_flags & VM_SPECIAL != 0 { return 0 }
     let pgoff = vma.vm_pgoff + (start - vma.vm_start) >> UInt(PAGE_SHIFT)
-    if let merged = ops.vma_merge(mm, prev, start, end, newflags, vma.anon_vma, vma.vm_file, pgoff) {
+    if let merged = ops.vma_merge(mm, prev.pointee, start, end, newflags, vma.anon_vma, vma.vm_file, pgoff) {
         vma = merged
     } else {
         if start != vma.vm_start {
             let error = ops.split_vma(mm, vma, start, true)
-            if error != 0 { return Int(error) }
+            if error != 0 { return error }
         }
         if end != vma.vm_end {
             let error = ops.split_vma(mm, vma, end, false)
-            if error != 0 { return Int(error) }
+            if error != 0 { return error }
         }
     }
     let lock = newflags & VM_LOCKED != 0
@@ -66,8 +68,8 @@ private func apply_vma_lock_flags(_ start: UInt, _ len: UInt, _ flags: UInt) -> 
         let newflags = vma.vm_flags & VM_LOCKED_CLEAR_MASK | flags
         // Read before the vma is merged into a neighbour, and freed.
         let tmp = min(vma.vm_end, end)
-        let error = mlock_fixup(vma, &prev, nstart, tmp, newflags)
-        if error != 0 { return error }
+        let error = ops.mlock_fixup(vma, &prev, nstart, tmp, newflags)
+        if error != 0 { return Int(error) }
         nstart = max(tmp, prev!.vm_end)
         if nstart >= end { return 0 }
         guard let next = prev!.vm_next, next.vm_start == nstart else { return -Int(ENOMEM) }
@@ -124,7 +126,7 @@ private func apply_mlockall_flags(_ flags: Int) {
     var next = mm.mmap
     while let vma = next {
         // Errors are ignored: what can be locked is.
-        _ = mlock_fixup(vma, &prev, vma.vm_start, vma.vm_end, vma.vm_flags & VM_LOCKED_CLEAR_MASK | to_add)
+        _ = ops.mlock_fixup(vma, &prev, vma.vm_start, vma.vm_end, vma.vm_flags & VM_LOCKED_CLEAR_MASK | to_add)
         next = prev!.vm_next
     }
 }

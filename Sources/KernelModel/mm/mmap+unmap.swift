@@ -10,6 +10,7 @@ func install_mmap_unmap(_ ops: kernel_ops) {
     ops.split_vma = __split_vma
     ops.__do_munmap = __do_munmap
     ops.do_munmap = do_munmap
+    ops.unlock_range = unlock_range
     ops.__vm_munmap = __vm_munmap
     // By a closure: Swift gives a function of this name the calling convention of an Objective-C copy.
     ops.copy_vma = { copy_vma($0, $1, $2, $3, $4) }
@@ -112,21 +113,25 @@ private func __do_munmap(_ mm: mm_struct, _ start: UInt, _ length: UInt, _ downg
         if error != 0 { return error }
     }
     let vma = vma_next(mm, prev)!
-    if mm.locked_vm != 0 {
-        var next: vm_area_struct? = vma
-        while let locked = next, locked.vm_start < end {
-            if locked.vm_flags & VM_LOCKED != 0 {
-                mm.locked_vm &-= vma_pages(locked)
-                munlock_vma_pages_all(locked)
-            }
-            next = locked.vm_next
-        }
-    }
+    if mm.locked_vm != 0 { ops.unlock_range(vma, end) }
     let downgraded = detach_vmas_to_be_unmapped(mm, vma, prev, end) && downgrade
     if downgraded { downgrade_write(mm.mmap_lock) }
     unmap_region(mm, vma, prev, start, end)
     remove_vma_list(mm, vma)
     return downgraded ? 1 : 0
+}
+
+/// The part of __do_munmap() that munlocks vmas before they are detached.
+private func unlock_range(_ start: vm_area_struct, _ limit: UInt) {
+    let mm = start.vm_mm
+    var next: vm_area_struct? = start
+    while let locked = next, locked.vm_start < limit {
+        if locked.vm_flags & VM_LOCKED != 0 {
+            mm.locked_vm &-= vma_pages(locked)
+            munlock_vma_pages_all(locked)
+        }
+        next = locked.vm_next
+    }
 }
 
 /// Linux v5.13, mm/internal.h, munlock_vma_pages_all().

@@ -31,6 +31,8 @@ private func __pte_offset_map_lock(
     _ mm: mm_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ ptlp: UnsafeMutablePointer<spinlock_t?>,
     _ function: UnsafePointer<CChar>
 ) -> UnsafeMutablePointer<pte_t>? {
+    // The kernel would take whatever the pmd holds for a table.
+    BUG_ON(!pmd_is_table(pmd.pointee), "pte_offset_map_lock() of a pmd without a table")
     let ptl = pte_lockptr(mm, pmd)
     let pte = pte_offset_map(pmd, address)
     spinLock(ptl, 0, function)

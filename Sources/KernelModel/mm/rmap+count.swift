@@ -36,7 +36,7 @@ private func page_move_anon_rmap(_ page: page, _ vma: vm_area_struct) {
 }
 
 /// Linux v5.13, mm/rmap.c, __page_set_anon_rmap().
-private func __page_set_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address: UInt, exclusive: Bool) {
+func __page_set_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address: UInt, exclusive: Bool) {
     BUG_ON(vma.anon_vma == nil, "!anon_vma")
     if PageAnon(page) { return }
     // Unless the page is known to be this vma's alone, its root reaches every vma that may map it.
@@ -46,7 +46,7 @@ private func __page_set_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address
 }
 
 /// Linux v5.13, mm/rmap.c, __page_check_anon_rmap().
-private func __page_check_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address: UInt) {
+func __page_check_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address: UInt) {
     VM_BUG_ON_PAGE(page_anon_vma(page)?.root !== vma.anon_vma?.root, "page_anon_vma(page)->root != vma->anon_vma->root")
     VM_BUG_ON_PAGE(
         page_to_pgoff(page) != linear_page_index(vma, address), "page_to_pgoff(page) != linear_page_index(vma, address)"
@@ -101,7 +101,7 @@ private func page_add_new_anon_rmap(_ page: page, _ vma: vm_area_struct, _ addre
 
 // MARK: - File pages
 
-private func pmdmapped(_ page: page) -> node_stat_item {
+func pmdmapped(_ page: page) -> node_stat_item {
     PageSwapBacked(page) ? NR_SHMEM_PMDMAPPED : NR_FILE_PMDMAPPED
 }
 

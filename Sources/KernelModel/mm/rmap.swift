@@ -130,7 +130,7 @@ public func page_not_mapped(_ page: page) -> Bool {
 // MARK: - page_referenced()
 
 /// Linux v5.13, mm/rmap.c, struct page_referenced_arg.
-private struct page_referenced_arg {
+struct page_referenced_arg {
     var mapcount: Int32
     var referenced: Int32 = 0
     var vm_flags: UInt = 0
@@ -169,7 +169,7 @@ private func page_referenced_one(
 }
 
 /// Linux v5.13, include/linux/mmu_notifier.h, ptep_clear_flush_young_notify().
-private func ptep_clear_flush_young_notify(
+func ptep_clear_flush_young_notify(
     _ vma: vm_area_struct, _ address: UInt, _ pte: UnsafeMutablePointer<pte_t>
 ) -> Bool {
     let young = ops.ptep_clear_flush_young(vma, address, pte)
@@ -177,7 +177,7 @@ private func ptep_clear_flush_young_notify(
 }
 
 /// Linux v5.13, include/linux/mmu_notifier.h, pmdp_clear_flush_young_notify().
-private func pmdp_clear_flush_young_notify(
+func pmdp_clear_flush_young_notify(
     _ vma: vm_area_struct, _ address: UInt, _ pmd: UnsafeMutablePointer<pmd_t>
 ) -> Bool {
     let young = pmdp_clear_flush_young(vma, address, pmd)

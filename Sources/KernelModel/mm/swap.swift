@@ -17,6 +17,7 @@ func install_swap(_ ops: kernel_ops) {
     ops.lru_cache_add_inactive_or_unevictable = lru_cache_add_inactive_or_unevictable
     ops.pagevec_lru_add = pagevec_lru_add
     ops.lru_add_drain = lru_add_drain
+    ops.lru_add_drain_cpu_zone = lru_add_drain_cpu_zone
     ops.lru_add_drain_all = lru_add_drain_all
     ops.lru_cache_disable = lru_cache_disable
     ops.lru_cache_enable = lru_cache_enable
@@ -178,7 +179,7 @@ func __pagevec_release(_ pvec: pagevec) {
 }
 
 /// Linux v5.13, mm/swap.c, lru_add_drain_cpu_zone().
-func lru_add_drain_cpu_zone() {
+private func lru_add_drain_cpu_zone() {
     let cpu = this_cpu
     local_lock(cpu.lru_pvecs_lock)
     ops.lru_add_drain_cpu(Int32(cpu.number))
@@ -214,7 +215,7 @@ private func __lru_add_drain_all(force_all_cpus: Bool) {
     mutex_unlock(kernel.lru_add_drain_all_lock)
 }
 
-private func hasPagesInBatches(_ cpu: per_cpu) -> Bool {
+func hasPagesInBatches(_ cpu: per_cpu) -> Bool {
     pagevec_count(cpu.lru_add) != 0 || pagevec_count(cpu.lru_rotate) != 0
         || pagevec_count(cpu.lru_deactivate_file) != 0 || pagevec_count(cpu.lru_deactivate) != 0
         || pagevec_count(cpu.lru_lazyfree) != 0 || pagevec_count(cpu.activate_page) != 0

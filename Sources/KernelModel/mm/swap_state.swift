@@ -88,7 +88,7 @@ private func delete_from_swap_cache(_ page: page) {
 
 /// Tries to take the page out of the swap cache: not if anybody may need it there.
 /// Linux v5.13, mm/swap_state.c, free_swap_cache().
-private func free_swap_cache(_ page: page) {
+func free_swap_cache(_ page: page) {
     yield_point("PageSwapCache")
     if PageSwapCache(page) && !page_mapped(page) && trylock_page(page) {
         _ = ops.try_to_free_swap(page)

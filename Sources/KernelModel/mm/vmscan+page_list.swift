@@ -9,12 +9,9 @@ import CKernel
 import Simulation
 
 func install_vmscan_page_list(_ ops: kernel_ops) {
+    ops.page_check_references = page_check_references
     ops.shrink_page_list = shrink_page_list
     ops.reclaim_pages = reclaim_pages
-}
-
-private enum page_references {
-    case reclaim, reclaim_clean, keep, activate
 }
 
 /// The labels at which the kernel's loop over the pages ends.
@@ -23,20 +20,27 @@ private enum page_fate {
 }
 
 /// Linux v5.13, mm/vmscan.c, page_check_references().
-private func page_check_references(_ page: page) -> page_references {
+private func page_check_references(_ page: page) -> UInt32 {
     var vm_flags: UInt = 0
     let referenced_ptes = ops.page_referenced(page, 1, &vm_flags)
     yield_point("PageReferenced")
     let referenced_page = TestClearPageReferenced(page)
     // mlock() lost the race for the page against this isolation: try_to_unmap() sends it to the right list.
-    if vm_flags & VM_LOCKED != 0 { return .reclaim }
+    if vm_flags & VM_LOCKED != 0 { return PAGEREF_RECLAIM }
+    return page_reference_fate(page, referenced_ptes, referenced_page, vm_flags)
+}
+
+/// The part of page_check_references() for a page that no VM_LOCKED vma maps.
+func page_reference_fate(
+    _ page: page, _ referenced_ptes: Int32, _ referenced_page: Bool, _ vm_flags: UInt
+) -> UInt32 {
     if referenced_ptes != 0 {
         SetPageReferenced(page)
-        if referenced_page || referenced_ptes > 1 { return .activate }
-        if vm_flags & VM_EXEC != 0 && !PageSwapBacked(page) { return .activate }
-        return .keep
+        if referenced_page || referenced_ptes > 1 { return PAGEREF_ACTIVATE }
+        if vm_flags & VM_EXEC != 0 && !PageSwapBacked(page) { return PAGEREF_ACTIVATE }
+        return PAGEREF_KEEP
     }
-    return referenced_page && !PageSwapBacked(page) ? .reclaim_clean : .reclaim
+    return referenced_page && !PageSwapBacked(page) ? PAGEREF_RECLAIM_CLEAN : PAGEREF_RECLAIM
 }
 
 // MARK: - Writing
@@ -131,9 +135,9 @@ private func shrink_page(
         return .activate_locked
     }
 
-    let references = ignore_references ? .reclaim : page_check_references(page)
-    if references == .activate { return .activate_locked }
-    if references == .keep { return .keep_locked }
+    let references = ignore_references ? PAGEREF_RECLAIM : ops.page_check_references(page)
+    if references == PAGEREF_ACTIVATE { return .activate_locked }
+    if references == PAGEREF_KEEP { return .keep_locked }
 
     if PageAnon(page) && PageSwapBacked(page) {
         if !PageSwapCache(page), let fate = add_page_to_swap(page, page_list) { return fate }
@@ -153,7 +157,7 @@ private func shrink_page(
             SetPageReclaim(page)
             return .activate_locked
         }
-        if references == .reclaim_clean { return .keep_locked }
+        if references == PAGEREF_RECLAIM_CLEAN { return .keep_locked }
         ops.try_to_unmap_flush_dirty()
         switch pageout(page, mapping) {
         case .keep: return .keep_locked

@@ -115,7 +115,7 @@ static inline unsigned long *mm_invalidations(struct mm_struct *mm) { return &mm
 static inline unsigned long *invalidations(struct secondary_mmu *mmu) { return &mmu->invalidate_in_progress; }
 static inline u64 *user_data_expected(struct user_data *data, long n) { return &data->expected[n]; }
 /* Sizes, since a reference in Swift is as large as a pointer. */
-static inline size_t sizeof_kernel_ops(void) { return NR_KERNEL_OPS * sizeof(void (*)(void)); }
+size_t sizeof_kernel_ops(void);
 static inline size_t sizeof_kernel_state(void) { return sizeof(struct kernel_state); }
 static inline size_t sizeof_task_struct(void) { return sizeof(struct task_struct); }
 static inline size_t sizeof_page(void) { return sizeof(struct page); }

@@ -75,6 +75,10 @@
 	OP(void, munlock_page, (struct page * page), (page))                                                        \
 	OP(void, mlock_page_drain, (int cpu), (cpu))                                                                \
 	OP(bool, need_mlock_page_drain, (int cpu), (cpu))                                                           \
+	OP(int, mlock_fixup,                                                                                        \
+	   (struct vm_area_struct * vma, struct vm_area_struct *_Nullable *_Nonnull prev, unsigned long start,      \
+	    unsigned long end, unsigned long newflags),                                                             \
+	   (vma, prev, start, end, newflags))                                                                       \
 	OP(long, do_mlock, (unsigned long start, unsigned long len, unsigned long flags), (start, len, flags))      \
 	OP(long, do_munlock, (unsigned long start, unsigned long len), (start, len))                                \
 	OP(long, do_mlockall, (unsigned long flags), (flags))                                                       \
@@ -88,6 +92,7 @@
 	OP(void, pagevec_lru_add, (struct pagevec * pvec), (pvec))                                                  \
 	OP(void, lru_add_drain, (void), ())                                                                         \
 	OP(void, lru_add_drain_cpu, (int cpu), (cpu))                                                               \
+	OP(void, lru_add_drain_cpu_zone, (void), ())                                                                \
 	OP(void, lru_add_drain_all, (void), ())                                                                     \
 	OP(void, lru_cache_disable, (void), ())                                                                     \
 	OP(void, lru_cache_enable, (void), ())                                                                      \
@@ -107,6 +112,7 @@
 	OP(unsigned long, reclaim_pages, (struct list_head * list), (list))                                         \
 	OP(unsigned long, shrink_node, (int nid, int priority), (nid, priority))                                    \
 	OP(unsigned long, try_to_free_pages, (gfp_t gfp), (gfp))                                                    \
+	OP(unsigned int, page_check_references, (struct page * page), (page))                                       \
 	OP(void, check_move_unevictable_pages, (struct pagevec * pvec), (pvec))                                     \
 	/* mm/page_alloc.c */                                                                                       \
 	OP(struct page *_Nullable, alloc_pages, (gfp_t gfp, unsigned int order), (gfp, order))                      \
@@ -134,6 +140,8 @@
 	OP(void, do_set_pte, (struct vm_fault * vmf, struct page *page, unsigned long address),                     \
 	   (vmf, page, address))                                                                                    \
 	OP(vm_fault_t, finish_fault, (struct vm_fault * vmf), (vmf))                                                \
+	/* the end of wp_page_copy(): what becomes of the page that was copied */                                   \
+	OP(void, wp_page_copied, (struct vm_area_struct * vma, struct page *old_page), (vma, old_page))             \
 	OP(int, pte_alloc, (struct mm_struct * mm, pmd_t *pmd), (mm, pmd))                                          \
 	/* mm/mmu_gather.c */                                                                                       \
 	OP(void, tlb_gather_mmu, (struct mmu_gather * tlb, struct mm_struct *mm, bool fullmm), (tlb, mm, fullmm))   \
@@ -197,6 +205,8 @@
 	   (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address, bool freeze,                            \
 	    struct page *_Nullable page),                                                                           \
 	   (vma, pmd, address, freeze, page))                                                                       \
+	OP(void, __split_huge_pmd_locked,                                                                           \
+	   (struct vm_area_struct * vma, pmd_t *pmd, unsigned long haddr, bool freeze), (vma, pmd, haddr, freeze))  \
 	OP(void, split_huge_pmd, (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address),                  \
 	   (vma, pmd, address))                                                                                     \
 	OP(void, split_huge_pmd_address,                                                                            \
@@ -356,6 +366,8 @@
 	    pgoff_t pgoff, bool *need_rmap_locks),                                                                  \
 	   (vmap, address, len, pgoff, need_rmap_locks))                                                            \
 	OP(void, unlink_file_vma, (struct vm_area_struct * vma), (vma))                                             \
+	/* of munmap(); from v5.18-rc1 on part of detach_vmas_to_be_unmapped() */                                   \
+	OP(void, unlock_range, (struct vm_area_struct * start, unsigned long limit), (start, limit))                \
 	OP(void, exit_mmap, (struct mm_struct * mm), (mm))                                                          \
 	/* kernel/fork.c */                                                                                         \
 	OP(void, mmput, (struct mm_struct * mm), (mm))                                                              \
@@ -403,12 +415,20 @@
 	   (mm, start, end))                                                                                        \
 	OP(void, mmu_notifier_release, (struct mm_struct * mm), (mm))
 
-/* The table itself. */
+/* The table itself, and what holds at rest in the kernel it makes up (RULE_...): KernelModel/Invariants. */
 KERNEL_OBJECT(kernel_ops) {
 #define OP(type, name, parameters, arguments) type(*name) parameters;
 	KERNEL_OPS(OP)
 #undef OP
+	unsigned long rules;
 };
+
+/* A page on the unevictable list counts the VM_LOCKED vmas that map it, all of them or fewer (mlock_count). */
+#define RULE_MLOCK_COUNT 0x1UL
+/* PG_mlocked may outlive the last mapping: it goes with the last reference. */
+#define RULE_MLOCKED_UNTIL_FREED 0x2UL
+/* A page that is munlocked while it is off its list may be put back on the unevictable one. */
+#define RULE_STRANDED_PAGES 0x4UL
 
 enum kernel_op_number {
 #define OP(type, name, parameters, arguments) KERNEL_OP_##name,

@@ -131,6 +131,12 @@
 /* What a writepage() returns that did not write, and left the page locked. */
 #define AOP_WRITEPAGE_ACTIVATE 0x80000
 
+/* What page_check_references() says of a page (mm/vmscan.c). */
+#define PAGEREF_RECLAIM 0U
+#define PAGEREF_RECLAIM_CLEAN 1U
+#define PAGEREF_KEEP 2U
+#define PAGEREF_ACTIVATE 3U
+
 /* What a shrinker returns that can do nothing more (include/linux/shrinker.h). */
 #define SHRINK_STOP (~0UL)
 

@@ -21,6 +21,7 @@ func install_mlock_v5_18(_ ops: kernel_ops) {
     ops.munlock_page = munlock_page
     ops.mlock_page_drain = mlock_page_drain
     ops.need_mlock_page_drain = need_mlock_page_drain
+    ops.rules |= RULE_MLOCK_COUNT | RULE_MLOCKED_UNTIL_FREED | RULE_STRANDED_PAGES
 }
 
 /// NR_MLOCK counts base pages.
@@ -177,6 +178,7 @@ private func __munlock_page(_ page: page, _ locked: pglist_data?) -> pglist_data
 private func clearMlocked(_ page: page, _ nr_pages: Int, isolated: Bool) {
     yield_point("PageMlocked", "__munlock_page")
     guard TestClearPageMlocked(page) else { return }
+    if !isolated { kernel.munlocked_off_list += 1 }
     account_mlocked(-nr_pages)
     count(isolated || !PageUnevictable(page) ? UNEVICTABLE_PGMUNLOCKED : UNEVICTABLE_PGSTRANDED, nr_pages)
 }

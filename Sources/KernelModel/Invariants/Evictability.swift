@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Invariant 2: what PG_mlocked, mlock_count, NR_MLOCK and the unevictable list say of a page at rest is true.
+//
+// Too little is legal in every era: reclaim finds the VM_LOCKED vma that maps a page.  What too much is depends on
+// how the kernel counts mlocks, which its table says (`rules`).
+
+import CKernel
+import Simulation
+
+/// What the pages of a machine add up to.
+struct EvictabilityTotals {
+    /// Base pages with PG_mlocked.
+    var mlocked = 0
+    /// Pages that are on the unevictable list without a reason.
+    var stranded = 0
+}
+
+func checkEvictability(_ page: page, _ census: Census, _ totals: inout EvictabilityTotals) {
+    if PageMlocked(page) {
+        totals.mlocked += Int(thp_nr_pages(page))
+        if !mayBeMlocked(page, census.of(page).pointee) { reportViolation(VIOLATION_mlocked_without_vma, 0, 0) }
+    }
+    guard PageLRU(page) && PageUnevictable(page) else { return }
+    if ops.rules & RULE_MLOCK_COUNT != 0 && page.mlock_count > census.of(page).pointee.mlocks {
+        reportViolation(
+            VIOLATION_mlock_count, UInt(bitPattern: Int(page.mlock_count)), UInt(census.of(page).pointee.mlocks))
+    }
+    // A page that was truncated while it was pinned stays where it is until it is freed.
+    if page.mapping != nil && ops.page_evictable(page) {
+        totals.stranded += 1
+        if ops.rules & RULE_STRANDED_PAGES == 0 { reportViolation(VIOLATION_unevictable_without_reason, 0, 0) }
+    }
+}
+
+func checkEvictabilityTotals(_ totals: EvictabilityTotals) {
+    let nr_mlock = kernel.stat(Int(NR_MLOCK.rawValue)).pointee
+    if nr_mlock != totals.mlocked {
+        reportViolation(VIOLATION_nr_mlock, UInt(bitPattern: nr_mlock), UInt(totals.mlocked))
+    }
+    if ops.rules & RULE_STRANDED_PAGES != 0 && totals.stranded > Int(kernel.munlocked_off_list) {
+        reportViolation(
+            VIOLATION_unevictable_without_reason, UInt(totals.stranded), UInt(kernel.munlocked_off_list))
+    }
+}
+
+private func mayBeMlocked(_ page: page, _ count: PageCensus) -> Bool {
+    if ops.rules & RULE_MLOCK_COUNT == 0 { return count.locked }
+    return count.mlocks > 0 || ops.rules & RULE_MLOCKED_UNTIL_FREED != 0 && !page_mapped(page)
+}
+
+/// VM_IO tells rmap that mlock() is at work on a VM_LOCKED vma.  At rest nothing is.
+func checkLockedVMAs() {
+    guard ops.rules & RULE_MLOCK_COUNT != 0 else { return }
+    for number in 0..<Int(MAX_MMS) {
+        var next = kernel.mm_slot(number).pointee?.mmap
+        while let vma = next {
+            if vma.vm_flags & VM_LOCKED != 0 && vma.vm_flags & VM_SPECIAL != 0 {
+                reportViolation(VIOLATION_locked_special, vma.vm_start, UInt(number))
+            }
+            next = vma.vm_next
+        }
+    }
+}
