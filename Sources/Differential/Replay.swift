@@ -63,6 +63,7 @@ public struct Replay: Codable, Sendable {
             guard Int(entry.op) < steps.count else { return nil }
             return (.opStart, "op \(entry.op) \(steps[Int(entry.op)])")
         case LOG_OP_END: return (.opEnd, "op \(entry.op) = \(Int64(bitPattern: entry.value))")
+        case LOG_MOVE: return (.event, "goes on on cpu \(entry.cpu)")
         case LOG_STEP: return (.yieldPoint, yieldPointName(Int(entry.yield_point)))
         // Locks and visits are told by their yield points.
         case LOG_EVENT where UInt32(entry.event) < EVENT_lock.rawValue:

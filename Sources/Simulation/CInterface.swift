@@ -38,6 +38,7 @@ public nonisolated(unsafe) let simulationOperations: UnsafePointer<simulation_op
             local_irq_disable: { local_irq_disable() },
             local_irq_enable: { local_irq_enable() },
             interrupt_cpus: { interrupt($0, $1) },
+            may_change_cpu: { mayChangeCPU($0) },
             might_sleep: { might_sleep($0) },
             kmem_cache_zalloc: { kmem_cache_zalloc(kmem_cache_kind($0)) },
             kmem_cache_free: { kmem_cache_free(kmem_cache_kind($0), $1) },

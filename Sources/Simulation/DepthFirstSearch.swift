@@ -6,7 +6,7 @@ import CKernel
 
 /// Runs the machine of an arena under every schedule, or under every one with few preemptions.
 ///
-/// A preemption is a switch away from a task that could have gone on.  With a bound, all schedules within
+/// A preemption is a switch away from a task that could have gone on, or its move to another CPU.  With a bound, all schedules within
 /// it are run and none beyond (Musuvathi and Qadeer, PLDI 2007).
 public final class DepthFirstSearch {
     /// What a search did.
@@ -21,8 +21,10 @@ public final class DepthFirstSearch {
 
     private struct Choice {
         var snapshot: Snapshots.Position
-        /// Tasks not tried yet.
+        /// Tasks not tried yet; or CPUs.
         var untried: UInt32
+        /// Which CPU a task goes on with is to be chosen, not which task.
+        var ofCPU: Bool
         /// Who stood there; nil at the start.
         var task: UInt8?
         var taskCanGoOn: Bool
@@ -57,6 +59,10 @@ public final class DepthFirstSearch {
         while true {
             while kernel.run_end == UInt8(RUN_GOES_ON.rawValue) {
                 let current = kernel.current
+                if current.choosing_cpu != 0 {
+                    preemptions = chooseCPU(current, preemptions: preemptions, bound: preemptionBound)
+                    continue
+                }
                 let canGoOn = current.state == UInt8(TASK_RUNNABLE.rawValue)
                 preemptions = choose(
                     among: runnableTasks(), current: current, canGoOn: canGoOn, preemptions: preemptions,
@@ -93,11 +99,33 @@ public final class DepthFirstSearch {
         let untried = candidates & ~first
         if untried != 0 {
             let choice = Choice(
-                snapshot: snapshots.save(), untried: untried, task: current?.number, taskCanGoOn: canGoOn,
-                preemptions: preemptions, decisions: scheduler.nr_decisions)
+                snapshot: snapshots.save(), untried: untried, ofCPU: false, task: current?.number,
+                taskCanGoOn: canGoOn, preemptions: preemptions, decisions: scheduler.nr_decisions)
             choices.append(choice)
         }
         return go(to: first.trailingZeroBitCount, from: current, canGoOn: canGoOn, preemptions: preemptions)
+    }
+
+    /// Lets a task go on where it is, and remembers the CPUs that it may move to.
+    private func chooseCPU(_ task: task_struct, preemptions: Int, bound: Int?) -> Int {
+        if let bound, preemptions >= bound {
+            boundMattered = true
+        } else {
+            let choice = Choice(
+                snapshot: snapshots.save(), untried: otherCPUs(task), ofCPU: true, task: task.number,
+                taskCanGoOn: true, preemptions: preemptions, decisions: scheduler.nr_decisions)
+            choices.append(choice)
+        }
+        resume(Int(task.number))
+        return preemptions
+    }
+
+    /// Moves a task to a CPU and lets it go on.
+    private func move(_ task: task_struct, to cpu: Int, preemptions: Int) -> Int {
+        recordDecision(task, task.number, false, cpu: cpu)
+        task.choosing_cpu = UInt8(cpu) + 1
+        resume(Int(task.number))
+        return preemptions + 1
     }
 
     private func go(to next: Int, from current: task_struct?, canGoOn: Bool, preemptions: Int) -> Int {
@@ -127,6 +155,7 @@ public final class DepthFirstSearch {
             snapshots.remove(from: choice.snapshot)
         }
         let current = choice.task.map { kernel.task(Int($0)) }
+        if choice.ofCPU { return move(current!, to: next, preemptions: choice.preemptions) }
         return go(to: next, from: current, canGoOn: choice.taskCanGoOn, preemptions: choice.preemptions)
     }
 }
@@ -135,6 +164,6 @@ public final class DepthFirstSearch {
 func recordStart(_ first: Int) {
     guard scheduler.nr_decisions == 0 else { return }
     scheduler.decision(0).pointee = decision(
-        task: UInt8(first), next: UInt8(first), op: 0, yield_point: 0, occurrence: 0, forced: 0)
+        task: UInt8(first), next: UInt8(first), op: 0, yield_point: 0, occurrence: 0, forced: 0, cpu: 0)
     scheduler.nr_decisions = 1
 }

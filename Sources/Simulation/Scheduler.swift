@@ -33,7 +33,7 @@ public func yieldPoint(_ function: UnsafePointer<CChar>, _ label: UnsafePointer<
 private let quietStepLimit: UInt32 = 1_000_000
 
 @inline(__always)
-private func countQuietStep() {
+func countQuietStep() {
     kernel.quiet_steps += 1
     if kernel.quiet_steps > quietStepLimit { endRun(RUN_STEP_LIMIT) }
 }
@@ -42,6 +42,14 @@ private func countQuietStep() {
 @inline(never)
 func reschedule(_ point: Int) {
     let task = kernel.current
+    pass(point, task)
+    let next = decide(task, forced: false)
+    if next != task.number { switchTask(from: task, to: next, forced: false) }
+}
+
+/// Counts that `task` stands at yield point `point`.
+@inline(__always)
+func pass(_ point: Int, _ task: task_struct) {
     task.yield_point = UInt16(point)
     task.steps += 1
     kernel.steps += 1
@@ -50,8 +58,6 @@ func reschedule(_ point: Int) {
     kernel.reached |= UInt64(scheduler.name(point).pointee.changed)
     countOccurrence(task, point)
     if scheduler.logging != 0 { appendLog(LOG_STEP) }
-    let next = decide(task, forced: false)
-    if next != task.number { switchTask(from: task, to: next, forced: false) }
 }
 
 /// How often `task` has passed `point` in its current op, 255 at most.
@@ -178,17 +184,19 @@ private func arrive(_ transfer: transfer_t) {
     }
 }
 
-private func leaveToMain(_ task: task_struct) {
+func leaveToMain(_ task: task_struct) {
     arrive(jump_fcontext(scheduler.main_context!, unsafeBitCast(task, to: UnsafeMutableRawPointer.self)))
 }
 
-/// Keeps that `task` is left, where it stands, for task number `next`.
+/// Keeps that `task` is left, where it stands, for task number `next`; or, where that is the task itself, that it
+/// moves to CPU `cpu` and goes on.
 @inline(never)
-func recordDecision(_ task: task_struct, _ next: UInt8, _ forced: Bool) {
+func recordDecision(_ task: task_struct, _ next: UInt8, _ forced: Bool, cpu: Int? = nil) {
     guard Int32(scheduler.nr_decisions) < MAX_DECISIONS else { return }
     scheduler.decision(Int(scheduler.nr_decisions)).pointee = decision(
         task: task.number, next: next, op: task.op, yield_point: task.yield_point,
-        occurrence: task.occurrence(Int(task.yield_point)).pointee & 0xff, forced: forced ? 1 : 0)
+        occurrence: task.occurrence(Int(task.yield_point)).pointee & 0xff, forced: forced ? 1 : 0,
+        cpu: cpu.map { UInt8($0) + 1 } ?? 0)
     scheduler.nr_decisions += 1
 }
 

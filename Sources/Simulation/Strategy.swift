@@ -19,17 +19,23 @@ public enum Strategy: Sendable, Equatable {
     /// An explorer decides.
     case external
 
+    /// How often a task moves to another CPU where it may, if tasks are switched at all.  There are few such places.
+    private static let moveChance = 0.2
+
     /// Makes the next runs use this strategy.
     public func install() {
+        scheduler.move_threshold = 0
         switch self {
         case .random(let seed, let chance):
             scheduler.strategy = UInt8(STRATEGY_RANDOM.rawValue)
             scheduler.seed = seed
             scheduler.switch_threshold = threshold(chance)
+            if chance > 0 { scheduler.move_threshold = threshold(Strategy.moveChance) }
         case .pct(let seed, let depth, let steps):
             scheduler.strategy = UInt8(STRATEGY_PCT.rawValue)
             scheduler.seed = seed
             scheduler.change_threshold = threshold(Double(max(depth - 1, 0)) / Double(max(steps, 1)))
+            scheduler.move_threshold = threshold(Strategy.moveChance)
         case .roundRobin:
             scheduler.strategy = UInt8(STRATEGY_ROUND_ROBIN.rawValue)
         case .replay:
@@ -67,7 +73,7 @@ func firstTask() -> Int {
     case STRATEGY_REPLAY where scheduler.nr_replay > 0:
         // A decision to stay where one is, put first, names the task to start with.
         let first = scheduler.replayed(0).pointee
-        return first.task == first.next ? Int(first.task) : runnable.trailingZeroBitCount
+        return first.task == first.next && first.cpu == 0 ? Int(first.task) : runnable.trailingZeroBitCount
     default: return runnable.trailingZeroBitCount
     }
 }
@@ -87,7 +93,7 @@ func decide(_ task: task_struct, forced: Bool) -> UInt8 {
 
 /// A hash of the seed and of the place where `task` stands.
 @inline(__always)
-private func placeKey(_ task: task_struct) -> UInt64 {
+func placeKey(_ task: task_struct) -> UInt64 {
     let point = Int(task.yield_point)
     let occurrence = UInt64(task.occurrence(point).pointee)
     return mix(scheduler.seed ^ scheduler.name(point).pointee.hash ^ UInt64(task.number) << 56 ^ occurrence << 32)
@@ -100,8 +106,8 @@ private func decideRandomly(_ task: task_struct, _ forced: Bool) -> UInt8 {
     return others == 0 ? task.number : rendezvous(others, key: key)
 }
 
-/// Rendezvous hashing: the choice stays the same when tasks that were not chosen come or go.
-private func rendezvous(_ candidates: UInt32, key: UInt64) -> UInt8 {
+/// Rendezvous hashing: the choice stays the same when tasks (or CPUs) that were not chosen come or go.
+func rendezvous(_ candidates: UInt32, key: UInt64) -> UInt8 {
     var best: UInt64 = 0
     var chosen: UInt8 = 0
     var rest = candidates
@@ -159,17 +165,22 @@ private func decideInTurn(_ task: task_struct) -> UInt8 {
 }
 
 private func decideAsRecorded(_ task: task_struct, _ forced: Bool) -> UInt8 {
-    let occurrence = task.occurrence(Int(task.yield_point)).pointee & 0xff
     for index in 0..<Int(scheduler.nr_replay) {
         let recorded = scheduler.replayed(index).pointee
-        if recorded.task == task.number && recorded.op == task.op && recorded.yield_point == task.yield_point
-            && recorded.occurrence == occurrence && (recorded.forced != 0) == forced
-            && recorded.next != task.number && isRunnable(kernel.task(Int(recorded.next)))
+        if isPlace(of: recorded, task), (recorded.forced != 0) == forced, recorded.next != task.number,
+            isRunnable(kernel.task(Int(recorded.next)))
         {
             return recorded.next
         }
     }
     return forced ? lowestOther(task) : task.number
+}
+
+/// Whether `task` stands where a decision was taken.
+@inline(__always)
+func isPlace(of recorded: decision, _ task: task_struct) -> Bool {
+    recorded.task == task.number && recorded.op == task.op && recorded.yield_point == task.yield_point
+        && recorded.occurrence == task.occurrence(Int(task.yield_point)).pointee & 0xff
 }
 
 /// A number that means "ask the explorer", which resumes whom it likes.

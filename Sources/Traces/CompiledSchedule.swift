@@ -49,7 +49,7 @@ extension Decision {
         self.init(
             task: Int(recorded.task), op: Int(recorded.op), function: yieldPointFunction(place),
             label: yieldPointLabel(place), occurrence: Int(recorded.occurrence), forced: recorded.forced != 0,
-            next: Int(recorded.next))
+            next: Int(recorded.next), cpu: recorded.cpu == 0 ? nil : Int(recorded.cpu) - 1)
     }
 }
 
@@ -57,11 +57,12 @@ extension decision {
     fileprivate init(_ item: Decision, place: Int) {
         self.init(
             task: UInt8(item.task), next: UInt8(item.next), op: UInt16(item.op), yield_point: UInt16(place),
-            occurrence: UInt16(item.occurrence), forced: item.forced ? 1 : 0)
+            occurrence: UInt16(item.occurrence), forced: item.forced ? 1 : 0,
+            cpu: item.cpu.map { UInt8($0) + 1 } ?? 0)
     }
 }
 
 /// In the engine's list, a first decision for the task itself says who starts.
 private func startDecision(_ task: Int) -> decision {
-    decision(task: UInt8(task), next: UInt8(task), op: 0, yield_point: 0, occurrence: 0, forced: 0)
+    decision(task: UInt8(task), next: UInt8(task), op: 0, yield_point: 0, occurrence: 0, forced: 0, cpu: 0)
 }

@@ -154,7 +154,7 @@ public struct Schedule: Equatable, Sendable {
     }
 }
 
-/// A task is left at a named place for another one.
+/// A task is left at a named place for another one, or goes on on another CPU there.
 public struct Decision: Equatable, Sendable {
     public var remarks: Remarks
     public var task: Int
@@ -167,11 +167,14 @@ public struct Decision: Equatable, Sendable {
     public var occurrence: Int
     /// It could not go on; otherwise it was preempted.
     public var forced: Bool
+    /// The task that goes on; where the CPU changes, the same one.
     public var next: Int
+    /// The CPU that the task moves to.
+    public var cpu: Int?
 
     public init(
         remarks: Remarks = Remarks(), task: Int, op: Int, function: String, label: String, occurrence: Int,
-        forced: Bool, next: Int
+        forced: Bool, next: Int, cpu: Int? = nil
     ) {
         self.remarks = remarks
         self.task = task
@@ -181,5 +184,6 @@ public struct Decision: Equatable, Sendable {
         self.occurrence = occurrence
         self.forced = forced
         self.next = next
+        self.cpu = cpu
     }
 }

@@ -74,10 +74,10 @@ import Testing
     @Test func schedulesAreReadBack() throws {
         let schedule = try #require(try parse(example).schedule)
         CompiledSchedule(schedule).install()
-        #expect(scheduler.nr_replay == 3)
+        #expect(scheduler.nr_replay == 4)
         #expect(scheduler.replayed(0).pointee.task == 1 && scheduler.replayed(0).pointee.next == 1)
-        scheduler.nr_decisions = 2
-        scheduler.decision(0).update(from: scheduler.replayed(1), count: 2)
+        scheduler.nr_decisions = 3
+        scheduler.decision(0).update(from: scheduler.replayed(1), count: 3)
         let again = Schedule(recordedFrom: 1)
         #expect(again.decisions.map(\.description) == schedule.decisions.map(\.description))
         #expect(again.start == 1)

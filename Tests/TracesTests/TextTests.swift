@@ -40,6 +40,7 @@ let example = """
       start t1
       t1 op 0 page_mlock_one:vm_flags #1 -> t0  # preempted there
       t0 op 0 munlock_vma_pages_range:vm_stat[item + 1] #255 => t1
+      t1 op 1 munlock_page:cpu #2 -> cpu0
     # the end
 
     """.replacing("\n\n", with: "\n")
@@ -86,6 +87,9 @@ let example = """
                     Decision(
                         task: 0, op: 0, function: "munlock_vma_pages_range", label: "vm_stat[item + 1]",
                         occurrence: 255, forced: true, next: 1),
+                    Decision(
+                        task: 1, op: 1, function: "munlock_page", label: "cpu", occurrence: 2, forced: false, next: 1,
+                        cpu: 0),
                 ])
         #expect(trace.closingRemarks == ["the end"])
     }

@@ -86,6 +86,8 @@ enum { mmdiff_quiet = 0 };
 #define rcu_read_lock() kernel->simulation->rcu_read_lock()
 #define rcu_read_unlock() kernel->simulation->rcu_read_unlock()
 #define synchronize_rcu() kernel->simulation->synchronize_rcu(__func__)
+/* Where the task may go on on another CPU, if nothing keeps it from that: before an access to per-CPU data. */
+#define may_change_cpu() kernel->simulation->may_change_cpu(__func__)
 #define preempt_disable() kernel->simulation->preempt_disable()
 #define preempt_enable() kernel->simulation->preempt_enable()
 #define local_irq_disable() kernel->simulation->local_irq_disable()

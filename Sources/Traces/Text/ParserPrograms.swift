@@ -123,12 +123,12 @@ extension Parser {
 
     var existingProcesses: [Int] { forked.indices.filter { forked[$0] } }
 
-    /// A letter and a number: `r12`.  Stays where it is if there is none; numbers beyond all limits are cut.
-    mutating func index(_ letter: Character) -> Int? {
+    /// A letter, or a word, and a number: `r12`.  Stays where it is if there is none; numbers beyond all limits are cut.
+    mutating func index(_ letter: String) -> Int? {
         var ahead = scanner
         let word = ahead.word()
-        let digits = word.dropFirst()
-        guard word.first == letter, !digits.isEmpty, digits.utf8.allSatisfy(isDigit) else { return nil }
+        let digits = word.dropFirst(letter.count)
+        guard word.hasPrefix(letter), !digits.isEmpty, digits.utf8.allSatisfy(isDigit) else { return nil }
         scanner = ahead
         return Int(digits.prefix(9))
     }

@@ -31,14 +31,31 @@ extension Parser {
         scanner.skipBlanks()
         let forced = scanner.accept("=>")
         guard forced || scanner.accept("->") else { throw unexpected("'->', or '=>' if the task could not go on") }
+        scanner.skipBlanks()
+        if !forced, let cpu = try cpu() {
+            return Decision(
+                remarks: try endItem(), task: task, op: op, function: function, label: label, occurrence: occurrence,
+                forced: false, next: task, cpu: cpu)
+        }
         let column = scanner.column
         let next = try self.task(tasks)
         guard next != task else {
-            throw scanner.error("t\(task) is left for itself", expected: "another task", column: column + 1)
+            throw scanner.error("t\(task) is left for itself", expected: "another task", column: column)
         }
         return Decision(
             remarks: try endItem(), task: task, op: op, function: function, label: label, occurrence: occurrence,
             forced: forced, next: next)
+    }
+
+    /// `cpu1`, if that is what comes next.
+    private mutating func cpu() throws(TraceError) -> Int? {
+        let column = scanner.column
+        guard let number = index("cpu") else { return nil }
+        guard number < machine.cpus else {
+            throw scanner.error(
+                "there is no CPU \(number)", expected: listed((0..<machine.cpus).map { "cpu\($0)" }), column: column)
+        }
+        return number
     }
 
     private mutating func task(_ tasks: [Program]) throws(TraceError) -> Int {

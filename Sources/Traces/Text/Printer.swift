@@ -39,7 +39,8 @@ extension Step: CustomStringConvertible {
 
 extension Decision: CustomStringConvertible {
     public var description: String {
-        "t\(task) op \(op) \(function):\(label) #\(occurrence) \(forced ? "=>" : "->") t\(next)"
+        "t\(task) op \(op) \(function):\(label) #\(occurrence) \(forced ? "=>" : "->") "
+            + (cpu.map { "cpu\($0)" } ?? "t\(next)")
     }
 }
 

@@ -20,11 +20,12 @@ enum strategy_kind {
 	STRATEGY_EXTERNAL,    /* back to the explorer, which picks */
 };
 
-/* A task was left at a place for another one.  Places have names, never step numbers. */
+/* A task was left at a place for another one, or moved to another CPU there.  Places have names, never step numbers. */
 struct decision {
 	u8 task, next;
 	u16 op, yield_point, occurrence;
 	u8 forced; /* the task could not go on */
+	u8 cpu;    /* number + 1 of the CPU it moved to, and went on (next is the task itself); 0: it was left */
 };
 
 /* The name of a yield point.  Pointers are into constant data. */
@@ -48,7 +49,7 @@ struct log_entry {
 	u64 object, value;
 };
 
-enum log_kind { LOG_STEP, LOG_EVENT, LOG_OP_START, LOG_OP_END, LOG_SWITCH, LOG_VIOLATION };
+enum log_kind { LOG_STEP, LOG_EVENT, LOG_OP_START, LOG_OP_END, LOG_SWITCH, LOG_MOVE, LOG_VIOLATION };
 
 #define MAX_DECISIONS 4096
 #define YIELD_POINT_CACHE 4096
@@ -62,6 +63,7 @@ KERNEL_OBJECT(scheduler_state) {
 	u64 seed;
 	u32 switch_threshold; /* of 2^32: how often STRATEGY_RANDOM moves on */
 	u32 change_threshold; /* of 2^32: how often STRATEGY_PCT lowers a priority */
+	u32 move_threshold;   /* of 2^32: how often a task moves to another CPU where it may */
 	u32 nr_decisions, nr_replay, nr_log, nr_yield_points;
 	struct decision decisions[MAX_DECISIONS];
 	struct decision replay[MAX_DECISIONS];

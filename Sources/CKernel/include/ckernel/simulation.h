@@ -37,6 +37,7 @@ struct simulation_ops {
 	void (*local_irq_disable)(void);
 	void (*local_irq_enable)(void);
 	void (*interrupt_cpus)(unsigned long mask, const char *function);
+	void (*may_change_cpu)(const char *function);
 	void (*might_sleep)(const char *function);
 	void *_Nullable (*kmem_cache_zalloc)(unsigned int kind);
 	void (*kmem_cache_free)(unsigned int kind, void *object);
