@@ -18,6 +18,12 @@ extension Era {
             install_mmap_exit_v5_18(ops)
             install_gup_v5_18(ops)
             install_huge_memory_split_v5_18(ops)
+            install_huge_memory_migration_v5_18(ops)
+            install_huge_memory_numa_v5_18(ops)
+            install_rmap_unmap_v5_18(ops)
+            install_migrate_v5_18(ops)
+            install_migrate_entries_v5_18(ops)
+            install_migrate_callers_v5_18(ops)
         },
         operations: Era.v5_13.operations + [.sva_bind_device, .sva_read, .sva_write])
 }

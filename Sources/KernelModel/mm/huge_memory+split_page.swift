@@ -8,6 +8,8 @@ import Simulation
 
 func install_huge_memory_split_page(_ ops: kernel_ops) {
     ops.split_huge_page_to_list = split_huge_page_to_list
+    ops.unmap_page = unmap_page
+    ops.remap_page = remap_page
 }
 
 /// Linux v5.13, mm/huge_memory.c, unmap_page().
@@ -21,12 +23,12 @@ private func unmap_page(_ page: page) {
 }
 
 /// Linux v5.13, mm/huge_memory.c, remap_page().
-private func remap_page(_ page: page, _ nr: Int) {
+private func remap_page(_ page: page, _ nr: Int32) {
     if PageTransHuge(page) {
         ops.remove_migration_ptes(page, page, true)
         return
     }
-    for i in 0..<nr { ops.remove_migration_ptes(page_add(page, i), page_add(page, i), true) }
+    for i in 0..<Int(nr) { ops.remove_migration_ptes(page_add(page, i), page_add(page, i), true) }
 }
 
 /// Linux v5.13, mm/huge_memory.c, lru_add_page_tail().  The list's counter stays: it counts base pages.
@@ -104,7 +106,7 @@ private func __split_huge_page(_ page: page, _ list: list_head?, _ end: UInt) {
     local_irq_enable()
     pageLockWasSplit(head, page)
 
-    remap_page(head, nr)
+    ops.remap_page(head, Int32(nr))
 
     for i in 0..<nr {
         let subpage = page_add(head, i)
@@ -148,7 +150,7 @@ private func split_huge_page_to_list(_ page: page, _ list: list_head?) -> Int32 
     yield_point("page_count")
     if can_split_huge_page(head) {
         let extra_pins = split_extra_pins(head)
-        unmap_page(head)
+        ops.unmap_page(head)
         ret = freezeAndSplit(page, mapping, extra_pins, list, end)
     }
 
@@ -195,6 +197,6 @@ private func freezeAndSplit(
     }
     if let mapping { spin_unlock(mapping.i_pages_lock, function) }
     local_irq_enable()
-    remap_page(head, hpage_pmd_nr)
+    ops.remap_page(head, Int32(hpage_pmd_nr))
     return -EBUSY
 }

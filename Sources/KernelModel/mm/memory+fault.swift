@@ -176,7 +176,7 @@ func do_numa_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
 
 /// Takes a reference and says where the page should be: on the node of this CPU; -1 if it is there.
 /// Linux v5.13, mm/memory.c, numa_migrate_prep(); mm/mempolicy.c, mpol_misplaced() with MPOL_F_MORON.
-private func numa_migrate_prep(_ page: page) -> Int32 {
+func numa_migrate_prep(_ page: page) -> Int32 {
     yield_point("page_count")
     get_page(page)
     return page.nid == this_cpu.nid ? -1 : Int32(this_cpu.nid)

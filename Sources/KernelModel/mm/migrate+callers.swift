@@ -92,7 +92,7 @@ private func do_move_pages(_ start: UInt, _ len: UInt, _ nid: Int32, _ flags: In
 // MARK: - NUMA hint faults
 
 /// Linux v5.13, mm/migrate.c, migrate_balanced_pgdat(), without watermarks.
-private func migrate_balanced_pgdat(_ pgdat: pglist_data, _ nr_pages: Int32) -> Bool {
+func migrate_balanced_pgdat(_ pgdat: pglist_data, _ nr_pages: Int32) -> Bool {
     pgdat.nr_free >= nr_pages
 }
 

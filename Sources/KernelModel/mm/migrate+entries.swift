@@ -6,7 +6,9 @@ import CKernel
 import Simulation
 
 func install_migrate_entries(_ ops: kernel_ops) {
+    ops.remove_migration_pte = remove_migration_pte
     ops.remove_migration_ptes = remove_migration_ptes
+    ops.migration_entry_wait_on_locked = wait_on_migration_entry
     ops.migration_entry_wait = migration_entry_wait
     ops.pmd_migration_entry_wait = pmd_migration_entry_wait
 }
@@ -55,7 +57,7 @@ private func remove_migration_pte(
 /// Linux v5.13, mm/migrate.c, remove_migration_ptes().
 private func remove_migration_ptes(_ old: page, _ new: page, _ locked: Bool) {
     var rwc = rmap_walk_control(
-        arg: address(old), rmap_one: remove_migration_pte, done: nil, anon_lock: nil, invalid_vma: nil)
+        arg: address(old), rmap_one: ops.remove_migration_pte, done: nil, anon_lock: nil, invalid_vma: nil)
     if locked {
         ops.rmap_walk_locked(new, &rwc)
     } else {
@@ -74,7 +76,8 @@ func put_and_wait_on_page_locked(_ page: page) {
     if locked { wait_on_page_locked(page) }
 }
 
-/// Linux v5.13, mm/migrate.c, __migration_entry_wait(), from where the entry is read under the lock.
+/// Linux v5.13, mm/migrate.c, __migration_entry_wait(), from where the entry is read under the lock; later kernels
+/// have migration_entry_wait_on_locked() here.
 private func wait_on_migration_entry(_ entry: swp_entry_t, _ ptl: spinlock_t) {
     let page = compound_head(migration_entry_to_page(entry))
     yield_point("page_count")
@@ -96,7 +99,7 @@ private func migration_entry_wait(_ mm: mm_struct, _ pmd: UnsafeMutablePointer<p
         spin_unlock(ptl)
         return
     }
-    wait_on_migration_entry(pte_to_swp_entry(pte), ptl)
+    ops.migration_entry_wait_on_locked(pte_to_swp_entry(pte), ptl)
 }
 
 /// Linux v5.13, mm/migrate.c, pmd_migration_entry_wait().
@@ -106,5 +109,5 @@ private func pmd_migration_entry_wait(_ mm: mm_struct, _ pmd: UnsafeMutablePoint
         spin_unlock(ptl)
         return
     }
-    wait_on_migration_entry(pmd_to_swp_entry(pmd.pointee), ptl)
+    ops.migration_entry_wait_on_locked(pmd_to_swp_entry(pmd.pointee), ptl)
 }

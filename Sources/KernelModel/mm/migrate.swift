@@ -10,6 +10,7 @@ import Simulation
 
 func install_migrate(_ ops: kernel_ops) {
     ops.migrate_pages = migrate_pages
+    ops.__unmap_and_move = __unmap_and_move
     ops.migrate_page_move_mapping = migrate_page_move_mapping
     ops.putback_movable_pages = putback_movable_pages
 }
@@ -123,7 +124,7 @@ private func migrate_page(_ mapping: address_space?, _ newpage: page, _ page: pa
 }
 
 /// Linux v5.13, mm/migrate.c, move_to_new_page().
-private func move_to_new_page(_ newpage: page, _ page: page) -> Int32 {
+func move_to_new_page(_ newpage: page, _ page: page) -> Int32 {
     VM_BUG_ON_PAGE(!PageLocked(page), "!PageLocked(page)")
     VM_BUG_ON_PAGE(!PageLocked(newpage), "!PageLocked(newpage)")
     let rc = migrate_page(page_mapping(page), newpage, page)
@@ -187,6 +188,9 @@ private func unmap_and_move_locked(_ page: page, _ newpage: page, _ force: Bool,
 private func get_new_page(_ page: page, _ nid: Int32, _ reason: Int32) -> page? {
     switch reason {
     case MR_COMPACTION: return compaction_alloc(Int(page.nid))
+    // From v5.14 on: alloc_misplaced_dst_page_thp().
+    case MR_NUMA_MISPLACED where PageTransHuge(page):
+        return ops.alloc_pages_node(nid, GFP_TRANSHUGE | __GFP_THISNODE, UInt32(kernel.hpage_pmd_order))
     case MR_NUMA_MISPLACED: return ops.alloc_pages_node(nid, __GFP_THISNODE | __GFP_NORETRY, 0)
     case MR_LONGTERM_PIN:
         // From near the old page, but not from ZONE_MOVABLE.
@@ -202,7 +206,7 @@ private func get_new_page(_ page: page, _ nid: Int32, _ reason: Int32) -> page? 
 }
 
 /// Linux v5.13, mm/migrate.c, unmap_and_move().
-private func unmap_and_move(
+func unmap_and_move(
     _ page: page, _ nid: Int32, _ force: Bool, _ mode: Int32, _ reason: Int32, _ ret: list_head
 ) -> Int32 {
     var newpage: CKernel.page?
@@ -215,7 +219,7 @@ private func unmap_and_move(
     } else {
         newpage = get_new_page(page, nid, reason)
         guard let newpage else { return -ENOMEM }
-        rc = __unmap_and_move(page, newpage, force, mode)
+        rc = ops.__unmap_and_move(page, newpage, force, mode)
     }
     noteEvent(EVENT_migrate, page.index, UInt(-rc))
 
@@ -233,7 +237,7 @@ private func unmap_and_move(
 // MARK: - A list
 
 /// Linux v5.13, mm/migrate.c, try_split_thp().
-private func try_split_thp(_ page: page, _ from: list_head) -> Bool {
+func try_split_thp(_ page: page, _ from: list_head) -> Bool {
     lock_page(page)
     let rc = ops.split_huge_page_to_list(page, from)
     unlock_page(page)

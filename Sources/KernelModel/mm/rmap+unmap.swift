@@ -43,7 +43,7 @@ private func set_tlb_ubc_flush_pending(_ mm: mm_struct, _ writable: Bool) {
 
 /// Reclaim may defer the flush if another CPU would have to be interrupted for it.
 /// Linux v5.13, mm/rmap.c, should_defer_flush().
-private func should_defer_flush(_ mm: mm_struct, _ flags: UInt) -> Bool {
+func should_defer_flush(_ mm: mm_struct, _ flags: UInt) -> Bool {
     if flags & TTU_BATCH_FLUSH == 0 { return false }
     preempt_disable()
     let other = mm.cpu_bitmap & ~(1 << current.cpu) != 0

@@ -47,7 +47,7 @@ private func page_address_in_vma(_ page: page, _ vma: vm_area_struct) -> UInt {
 }
 
 /// Linux v5.13, mm/rmap.c, rmap_walk().
-private func rmap_walk(_ page: page, _ rwc: UnsafeMutablePointer<rmap_walk_control>) {
+public func rmap_walk(_ page: page, _ rwc: UnsafeMutablePointer<rmap_walk_control>) {
     if PageAnon(page) {
         rmap_walk_anon(page, rwc, locked: false)
     } else {

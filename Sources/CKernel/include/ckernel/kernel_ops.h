@@ -50,6 +50,10 @@
 	OP(bool, try_to_unmap_one,                                                                                  \
 	   (struct page * page, struct vm_area_struct *vma, unsigned long address, void *_Nullable arg),            \
 	   (page, vma, address, arg))                                                                               \
+	OP(void, try_to_migrate, (struct page * page, unsigned long flags), (page, flags))                          \
+	OP(bool, try_to_migrate_one,                                                                                \
+	   (struct page * page, struct vm_area_struct *vma, unsigned long address, void *_Nullable arg),            \
+	   (page, vma, address, arg))                                                                               \
 	OP(void, try_to_munlock, (struct page * page), (page))                                                      \
 	OP(void, page_mlock, (struct page * page), (page))                                                          \
 	OP(bool, page_mlock_one,                                                                                    \
@@ -212,6 +216,8 @@
 	OP(void, split_huge_pmd_address,                                                                            \
 	   (struct vm_area_struct * vma, unsigned long address, bool freeze, struct page *_Nullable page),          \
 	   (vma, address, freeze, page))                                                                            \
+	OP(void, unmap_page, (struct page * page), (page))                                                          \
+	OP(void, remap_page, (struct page * page, int nr), (page, nr))                                              \
 	OP(int, split_huge_page_to_list, (struct page * page, struct list_head *_Nullable list), (page, list))      \
 	OP(void, vma_adjust_trans_huge,                                                                             \
 	   (struct vm_area_struct * vma, unsigned long start, unsigned long end, long adjust_next),                 \
@@ -258,6 +264,12 @@
 	OP(int, migrate_page_move_mapping,                                                                          \
 	   (struct address_space * _Nullable mapping, struct page *newpage, struct page *page, int extra_count),    \
 	   (mapping, newpage, page, extra_count))                                                                   \
+	OP(int, __unmap_and_move, (struct page * page, struct page *newpage, bool force, int mode),                 \
+	   (page, newpage, force, mode))                                                                            \
+	OP(bool, remove_migration_pte,                                                                              \
+	   (struct page * page, struct vm_area_struct *vma, unsigned long address, void *_Nullable arg),            \
+	   (page, vma, address, arg))                                                                               \
+	OP(void, migration_entry_wait_on_locked, (swp_entry_t entry, spinlock_t * ptl), (entry, ptl))               \
 	OP(void, remove_migration_ptes, (struct page * old, struct page *new_, bool locked), (old, new_, locked))   \
 	OP(void, migration_entry_wait, (struct mm_struct * mm, pmd_t *pmd, unsigned long address),                  \
 	   (mm, pmd, address))                                                                                      \

@@ -129,6 +129,8 @@ KERNEL_OBJECT(mm_struct) {
 	int nr_ptes; /* page table pages (pgtables_bytes) */
 	int tlb_flush_pending;
 	bool tlb_flush_batched;
+	/* the same from v5.17 on: batches whose flush was put off, and how many of them were flushed since */
+	u16 tlb_flush_pending_batches, tlb_flush_flushed_batches;
 	bool oom_reaped;
 	bool has_pinned; /* FOLL_PIN was used on it */
 	bool khugepaged; /* MMF_VM_HUGEPAGE: khugepaged looks through it */
