@@ -76,6 +76,9 @@ static const struct kernel_header headers[] = {
 	{ "ckernel/types.h", (const char[]){
 #embed "include/ckernel/types.h"
 	, 0 } },
+	{ "ckernel/userfaultfd_k.h", (const char[]){
+#embed "include/ckernel/userfaultfd_k.h"
+	, 0 } },
 };
 
 struct kernel_header kernel_header(unsigned int number)

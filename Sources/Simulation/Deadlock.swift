@@ -45,6 +45,7 @@ private func waitedFor(_ task: task_struct) -> String {
     case WAIT_PAGE_WRITEBACK: return "the end of writeback"
     case WAIT_PTE_CHANGE: return "a page table entry to change"
     case WAIT_WORD: return "a value to change"
+    case WAIT_INTERRUPTIBLE: return "user space"
     case WAIT_IPI: return "an interrupt to be taken"
     case WAIT_RCU: return "a grace period"
     case WAIT_PROCESS: return "process \(task.wait_value) to be forked"

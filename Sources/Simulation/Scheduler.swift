@@ -90,9 +90,19 @@ func sleep(_ kind: wait_kind, _ object: UnsafeMutableRawPointer?, _ value: UInt 
 
 /// Another task must run, or nothing can.
 private func leaveForced(_ task: task_struct) {
-    if kernel.interleaving == 0 { endRun(RUN_DEADLOCK) }
-    let next = decide(task, forced: true)
-    if next == task.number { endRun(nothingCanRun()) }
+    if kernel.interleaving == 0 {
+        if interruptWaits(of: nil) { return }
+        endRun(RUN_DEADLOCK)
+    }
+    var next = decide(task, forced: true)
+    if next == task.number {
+        if !interruptWaits(of: nil) { endRun(nothingCanRun()) }
+        next = decide(task, forced: true)
+        if next == task.number {
+            if isRunnable(task) { return }
+            endRun(nothingCanRun())
+        }
+    }
     switchTask(from: task, to: next, forced: true)
 }
 
@@ -134,6 +144,8 @@ private func conditionHolds(_ task: task_struct) -> Bool {
     case WAIT_PAGE_LOCK: return !PageLocked(unsafeBitCast(object!, to: page.self))
     case WAIT_PAGE_WRITEBACK: return !PageWriteback(unsafeBitCast(object!, to: page.self))
     case WAIT_PTE_CHANGE: return object!.assumingMemoryBound(to: UInt.self).pointee != task.wait_value
+    case WAIT_INTERRUPTIBLE:
+        return task.interrupted || object!.assumingMemoryBound(to: UInt.self).pointee != task.wait_value
     case WAIT_WORD: return object!.assumingMemoryBound(to: UInt.self).pointee == task.wait_value
     case WAIT_LOCAL_LOCK: return unsafeBitCast(object!, to: local_lock_t.self).owner == 0
     case WAIT_IPI: return interruptsOn(task.wait_value, except: task)
@@ -225,7 +237,8 @@ private let taskEntry: @convention(c) (transfer_t) -> Void = { transfer in
 
 private func finishTask(_ task: task_struct) -> Never {
     if kernel.interleaving == 0 { endRun(RUN_COMPLETE) }
-    let next = decide(task, forced: true)
+    var next = decide(task, forced: true)
+    if next == task.number && interruptWaits(of: nil) { next = decide(task, forced: true) }
     if next == task.number { endRun(nothingCanRun()) }
     switchTask(from: task, to: next, forced: true)
     fatalError("a finished task was resumed")

@@ -26,6 +26,7 @@
 #include <ckernel/pagevec.h>
 #include <ckernel/rmap.h>
 #include <ckernel/mm.h>
+#include <ckernel/userfaultfd_k.h>
 #include <ckernel/kernel_ops.h>
 #include <ckernel/simulation.h>
 #include <ckernel/accessors.h>

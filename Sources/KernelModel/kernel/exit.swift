@@ -19,6 +19,7 @@ public func enterKernel(_ mm: mm_struct) {
 public func returnToUser() {
     // A signal of the OOM killer has done its work: the call gave up.
     current.fatal_signal = false
+    current.interrupted = false
     guard let mm = current.mm else { return }
     if mm.live { mm.mm_users -= 1 } else { exit_mm(mm) }
 }
@@ -37,5 +38,6 @@ func do_group_exit() {
     // Another thread was faster.
     if !mm.live { return }
     mm.live = false
+    interruptWaits(of: mm)
     mm.mm_users -= 1
 }

@@ -53,6 +53,7 @@ func mm_init(_ mm: mm_struct) {
     init_rwsem(mm.mmap_lock, LOCK_mmap_lock)
     spin_lock_init(mm.page_table_lock, LOCK_page_table_lock)
     INIT_LIST_HEAD(mm.mmlist)
+    spin_lock_init(mm.userfaultfd.fault_pending_wqh_lock, LOCK_userfaultfd)
     // Of the defaults for new mappings a child inherits one (VM_INIT_DEF_MASK).
     if let parent = current.mm { mm.def_flags = parent.def_flags & VM_NOHUGEPAGE }
 }
@@ -139,6 +140,7 @@ private func dup_mmap(_ mm: mm_struct, _ oldmm: mm_struct) -> Int32 {
 private func dup_vma(_ mm: mm_struct, _ mpnt: vm_area_struct) -> vm_area_struct? {
     guard let tmp = vm_area_dup(mpnt) else { return nil }
     tmp.vm_mm = mm
+    if userfaultfd_armed(tmp) { ops.dup_userfaultfd(tmp) }
     if tmp.vm_flags & VM_WIPEONFORK != 0 {
         tmp.anon_vma = nil
     } else if ops.anon_vma_fork(tmp, mpnt) != 0 {

@@ -54,7 +54,7 @@ private func zap_huge_pmd(
 
 /// Gives a huge pmd new access rights: 0 if there is none, 1 if nothing has to be flushed, HPAGE_PMD_NR
 /// otherwise.
-/// Linux v5.13, mm/huge_memory.c, change_huge_pmd().  Left out: uffd-wp.
+/// Linux v5.13, mm/huge_memory.c, change_huge_pmd().
 private func change_huge_pmd(
     _ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ prot: UInt, _ cp_flags: UInt
 ) -> Int32 {
@@ -66,7 +66,9 @@ private func change_huge_pmd(
         BUG_ON(!is_pmd_migration_entry(pmd.pointee), "!is_pmd_migration_entry(*pmd)")
         // Whether the vma may write is for the fault after the migration to find out.
         if is_write_migration_entry(entry) {
-            set_pmd_at(vma.vm_mm, address, pmd, swp_entry_to_pmd(make_migration_entry_read(entry)))
+            var newpmd = swp_entry_to_pmd(make_migration_entry_read(entry))
+            if pmd_swp_uffd_wp(pmd.pointee) { newpmd = pmd_swp_mkuffd_wp(newpmd) }
+            set_pmd_at(vma.vm_mm, address, pmd, newpmd)
         }
         spin_unlock(ptl)
         return 1
@@ -78,6 +80,12 @@ private func change_huge_pmd(
     // Never none in between: MADV_DONTNEED would pass over the huge page.
     var entry = pmd_modify(pmdp_invalidate(vma, address, pmd), prot)
     if preserve_write { entry = pmd_mkwrite(entry) }
+    if cp_flags & MM_CP_UFFD_WP != 0 {
+        entry = pmd_mkuffd_wp(entry)
+    } else if cp_flags & MM_CP_UFFD_WP_RESOLVE != 0 {
+        // Whether the page may be written, with copy-on-write in mind, is for a fault to find out.
+        entry = pmd_clear_uffd_wp(entry)
+    }
     set_pmd_at(vma.vm_mm, address, pmd, entry)
     BUG_ON(
         vma_is_anonymous(vma) && !preserve_write && pmd_write(entry),
@@ -222,6 +230,7 @@ private func remove_migration_pmd(_ pvmw: UnsafeMutablePointer<page_vma_mapped_w
     get_page(new)
     var pmde = pmd_mkold(mk_huge_pmd(new, vm_page_prot(vma)))
     if is_write_migration_entry(entry) { pmde = maybe_pmd_mkwrite(pmde, vma) }
+    if pmd_swp_uffd_wp(pmd.pointee) { pmde = pmd_mkuffd_wp(pmde) }
     if PageAnon(new) {
         ops.page_add_anon_rmap(new, vma, start, true)
     } else {

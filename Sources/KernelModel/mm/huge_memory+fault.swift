@@ -60,6 +60,12 @@ private func __do_huge_pmd_anonymous_page(_ vmf: UnsafeMutablePointer<vm_fault>,
         ops.put_page(page)
         return 0
     }
+    if userfaultfd_missing(vma) {
+        spin_unlock(ptl)
+        ops.put_page(page)
+        pte_free(mm, pgtable)
+        return ops.handle_userfault(vmf, VM_UFFD_MISSING)
+    }
     let entry = maybe_pmd_mkwrite(pmd_mkdirty(mk_huge_pmd(page, vm_page_prot(vma))), vma)
     ops.page_add_new_anon_rmap(page, vma, haddr, true)
     ops.lru_cache_add_inactive_or_unevictable(page, vma)

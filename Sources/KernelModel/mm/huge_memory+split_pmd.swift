@@ -63,6 +63,7 @@ private func __split_huge_pmd_locked(
         page = migration_entry_to_page(entry)
         write = is_write_migration_entry(entry)
         young = false
+        uffd_wp = pmd_swp_uffd_wp(old_pmd)
     } else {
         page = pmd_page(old_pmd)
         if pmd_dirty(old_pmd) { SetPageDirty(page) }
@@ -82,7 +83,7 @@ private func __split_huge_pmd_locked(
         var entry: pte_t
         if freeze || pmd_migration {
             entry = swp_entry_to_pte(make_migration_entry(subpage, write))
-            if uffd_wp { entry = pte_mkuffd_wp(entry) }
+            if uffd_wp { entry = pte_swp_mkuffd_wp(entry) }
         } else {
             entry = maybe_mkwrite(mk_pte(subpage, vm_page_prot(vma)), vma)
             if !write { entry = pte_wrprotect(entry) }

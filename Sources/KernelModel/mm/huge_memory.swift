@@ -5,7 +5,7 @@
 //
 // Left out everywhere: the huge zero page (as with use_zero_page off in sysfs), memory cgroups, DAX and
 // other device memory (vma_is_special_huge()), huge puds, NUMA hinting faults, soft-dirty bits (nothing
-// here reads them), the sysfs and debugfs files, userfaultfd_missing().
+// here reads them), the sysfs and debugfs files.
 
 import CKernel
 import Simulation
@@ -55,15 +55,16 @@ private func copy_huge_pmd(_ dst_vma: vm_area_struct, _ src_vma: vm_area_struct,
     let src_ptl = pmd_lockptr(src_mm, src_pmd)
     spin_lock(src_ptl, subclass: 1)
     var pmd = src_pmd.pointee
-    if src_vma.vm_flags & VM_UFFD_WP == 0 { pmd = pmd_clear_uffd_wp(pmd) }
 
     if is_swap_pmd(pmd) {
         let entry = pmd_to_swp_entry(pmd)
         BUG_ON(!is_pmd_migration_entry(pmd), "!is_pmd_migration_entry(pmd)")
         if is_write_migration_entry(entry) {
             pmd = swp_entry_to_pmd(make_migration_entry_read(entry))
+            if pmd_swp_uffd_wp(src_pmd.pointee) { pmd = pmd_swp_mkuffd_wp(pmd) }
             set_pmd_at(src_mm, address, src_pmd, pmd)
         }
+        if !userfaultfd_wp(dst_vma) { pmd = pmd_swp_clear_uffd_wp(pmd) }
         dst_mm.rss(Int(MM_ANONPAGES.rawValue)).pointee += hpage_pmd_nr
         mm_inc_nr_ptes(dst_mm)
         pgtable_trans_huge_deposit(dst_mm, dst_pmd, pgtable)
@@ -101,6 +102,7 @@ private func copy_huge_pmd(_ dst_vma: vm_area_struct, _ src_vma: vm_area_struct,
     pgtable_trans_huge_deposit(dst_mm, dst_pmd, pgtable)
 
     pmdp_set_wrprotect(src_mm, address, src_pmd)
+    if !userfaultfd_wp(dst_vma) { pmd = pmd_clear_uffd_wp(pmd) }
     set_pmd_at(dst_mm, address, dst_pmd, pmd_mkold(pmd_wrprotect(pmd)))
     spin_unlock(src_ptl)
     spin_unlock(dst_ptl)

@@ -26,9 +26,15 @@ private func copy_nonpresent_pte(
         dst_mm.rss(Int(mm_counter(migration_entry_to_page(entry)))).pointee += 1
         if is_write_migration_entry(entry) && is_cow_mapping(src_vma.vm_flags) {
             pte = swp_entry_to_pte(make_migration_entry_read(entry))
+            if pte_swp_uffd_wp(src_pte.pointee) { pte = pte_swp_mkuffd_wp(pte) }
             set_pte_at(src_mm, address, src_pte, pte)
         }
+    } else if is_pte_marker_entry(entry) {
+        // From v5.19 on.  Without userfaultfd in the child it means nothing (copy_pte_marker()).
+        if userfaultfd_wp(dst_vma) { set_pte_at(dst_mm, address, dst_pte, pte) }
+        return
     }
+    if !userfaultfd_wp(dst_vma) { pte = pte_swp_clear_uffd_wp(pte) }
     set_pte_at(dst_mm, address, dst_pte, pte)
 }
 
@@ -76,7 +82,7 @@ private func copy_present_pte(
     }
     if vm_flags & VM_SHARED != 0 { pte = pte_mkclean(pte) }
     pte = pte_mkold(pte)
-    if vm_flags & VM_UFFD_WP == 0 { pte = pte_clear_uffd_wp(pte) }
+    if !userfaultfd_wp(dst_vma) { pte = pte_clear_uffd_wp(pte) }
     set_pte_at(dst_mm, address, dst_pte, pte)
     return .share
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // mm/memory.c of Linux v5.13: from a fault to what handles it; anonymous pages; NUMA hints.
 //
-// Left out: huge puds, accounting by task and perf events, userfaultfd_missing().
+// Left out: huge puds, accounting by task and perf events.
 
 import CKernel
 import Simulation
@@ -59,7 +59,10 @@ private func create_huge_pmd(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_
 
 /// Linux v5.13, mm/memory.c, wp_huge_pmd(): a file's huge page is written to by ptes.
 private func wp_huge_pmd(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
-    if vma_is_anonymous(vmf.pointee.vma) { return ops.do_huge_pmd_wp_page(vmf) }
+    if vma_is_anonymous(vmf.pointee.vma) {
+        if userfaultfd_huge_pmd_wp(vmf.pointee.vma, vmf.pointee.orig_pmd) { return ops.handle_userfault(vmf, VM_UFFD_WP) }
+        return ops.do_huge_pmd_wp_page(vmf)
+    }
     ops.__split_huge_pmd(vmf.pointee.vma, vmf.pointee.pmd, vmf.pointee.address, false, nil)
     return VM_FAULT_FALLBACK
 }
@@ -80,9 +83,7 @@ private func handle_pte_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault
         vmf.pointee.orig_pte = pte.pointee
         vmf.pointee.pte = pte_none(pte.pointee) ? nil : pte
     }
-    guard let pte = vmf.pointee.pte else {
-        return vma_is_anonymous(vma) ? do_anonymous_page(vmf) : do_fault(vmf)
-    }
+    guard let pte = vmf.pointee.pte else { return do_pte_missing(vmf) }
     let orig_pte = vmf.pointee.orig_pte
     let ptl = pte_lockptr(vma.vm_mm, pmd)
     vmf.pointee.ptl = ptl
@@ -99,6 +100,11 @@ private func handle_pte_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault
     }
     pte_unmap_unlock(pte, ptl)
     return 0
+}
+
+/// Linux v5.13, mm/memory.c, a part of handle_pte_fault(); do_pte_missing() from v6.4 on.
+func do_pte_missing(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+    vma_is_anonymous(vmf.pointee.vma) ? do_anonymous_page(vmf) : do_fault(vmf)
 }
 
 /// Linux v5.13, mm/memory.c, do_anonymous_page(), without the zero page.
@@ -126,6 +132,11 @@ func do_anonymous_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
         ops.put_page(page)
         pte_unmap_unlock(pte, ptl)
         return ret == VM_FAULT_NOPAGE ? 0 : ret
+    }
+    if userfaultfd_missing(vma) {
+        pte_unmap_unlock(pte, ptl)
+        ops.put_page(page)
+        return ops.handle_userfault(vmf, VM_UFFD_MISSING)
     }
     mm.rss(Int(MM_ANONPAGES.rawValue)).pointee += 1
     ops.page_add_new_anon_rmap(page, vma, address, false)

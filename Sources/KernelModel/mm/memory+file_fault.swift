@@ -61,8 +61,11 @@ private func __do_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
 
 /// Linux v5.13, mm/memory.c, do_read_fault().
 private func do_read_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
-    var ret = do_fault_around(vmf)
-    if ret != 0 { return ret }
+    var ret: vm_fault_t = 0
+    if !uffd_disable_fault_around(vmf.pointee.vma) {
+        ret = do_fault_around(vmf)
+        if ret != 0 { return ret }
+    }
     ret = __do_fault(vmf)
     if ret & VM_FAULT_NOT_DONE != 0 { return ret }
     ret |= ops.finish_fault(vmf)
@@ -193,7 +196,8 @@ private func finish_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     guard let (pte, ptl) = pte_offset_map_lock(mm, pmd, vmf.pointee.address) else { return VM_FAULT_NOPAGE }
     (vmf.pointee.pte, vmf.pointee.ptl) = (pte, ptl)
     var ret: vm_fault_t = 0
-    if pte_none(pte.pointee) {
+    // Still none; from v5.19 on it may have been a marker, and must be still (vmf_pte_changed()).
+    if pte_same(pte.pointee, vmf.pointee.orig_pte) {
         ops.do_set_pte(vmf, page, vmf.pointee.address)
     } else {
         ret = VM_FAULT_NOPAGE
@@ -209,6 +213,8 @@ private func do_set_pte(_ vmf: UnsafeMutablePointer<vm_fault>, _ page: page, _ a
     let write = vmf.pointee.flags & FAULT_FLAG_WRITE != 0
     var entry = mk_pte(page, vm_page_prot(vma))
     if write { entry = maybe_mkwrite(pte_mkdirty(entry), vma) }
+    // From v5.19 on: a marker was there.
+    if userfaultfd_wp(vma) && pte_marker_uffd_wp(vmf.pointee.orig_pte) { entry = pte_mkuffd_wp(entry) }
     if write && vma.vm_flags & VM_SHARED == 0 {
         mm.rss(Int(MM_ANONPAGES.rawValue)).pointee += 1
         ops.page_add_new_anon_rmap(page, vma, address, false)

@@ -17,6 +17,7 @@ func do_swap_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     ops.pte_unmap(vmf.pointee.pte!)
     let entry = pte_to_swp_entry(orig_pte)
     if non_swap_entry(entry) {
+        if is_pte_marker_entry(entry) { return handle_pte_marker(vmf) }
         guard is_migration_entry(entry) else { return VM_FAULT_SIGBUS }
         ops.migration_entry_wait(mm, vmf.pointee.pmd, address)
         return 0
@@ -75,6 +76,7 @@ func do_swap_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
         ret |= VM_FAULT_WRITE
         exclusive = true
     }
+    if pte_swp_uffd_wp(orig_pte) { new = pte_mkuffd_wp(new) }
     set_pte_at(mm, address, pte, new)
     vmf.pointee.orig_pte = new
     ops.do_page_add_anon_rmap(page, vma, address, false, exclusive)
@@ -103,4 +105,21 @@ func lock_page_or_retry(_ page: page, _ mm: mm_struct, _ flags: UInt32) -> Bool 
     }
     lock_page(page)
     return true
+}
+
+// MARK: - Markers
+
+/// Linux v6.5, mm/memory.c, handle_pte_marker(), pte_marker_handle_uffd_wp().  Left out: PTE_MARKER_SWAPIN_ERROR.
+private func handle_pte_marker(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+    // A vma that was unregistered, or moved, may have kept some.
+    userfaultfd_wp(vmf.pointee.vma) ? do_pte_missing(vmf) : pte_marker_clear(vmf)
+}
+
+/// Linux v6.5, mm/memory.c, pte_marker_clear().
+private func pte_marker_clear(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+    let mm = vmf.pointee.vma.vm_mm
+    guard let (pte, ptl) = pte_offset_map_lock(mm, vmf.pointee.pmd, vmf.pointee.address) else { return 0 }
+    if pte_same(vmf.pointee.orig_pte, pte.pointee) { pte_clear(mm, vmf.pointee.address, pte) }
+    pte_unmap_unlock(pte, ptl)
+    return 0
 }

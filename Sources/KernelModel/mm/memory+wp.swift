@@ -7,6 +7,15 @@ import Simulation
 /// The page table lock is held, and released in each case.  Linux v5.13, mm/memory.c, do_wp_page().
 func do_wp_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let vma = vmf.pointee.vma
+    if userfaultfd_pte_wp(vma, vmf.pointee.pte!.pointee) {
+        pte_unmap_unlock(vmf.pointee.pte!, vmf.pointee.ptl!)
+        return ops.handle_userfault(vmf, VM_UFFD_WP)
+    }
+    // Write protection may not have been flushed yet, and the page must not change while it is copied.
+    if userfaultfd_wp(vma) {
+        yield_point("tlb_flush_pending")
+        if vma.vm_mm.tlb_flush_pending != 0 { ops.flush_tlb_page(vma, vmf.pointee.address) }
+    }
     let page = pte_page(vmf.pointee.orig_pte)
     vmf.pointee.page = page
     if PageAnon(page) {

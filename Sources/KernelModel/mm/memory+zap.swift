@@ -13,13 +13,23 @@ func install_memory_zap(_ ops: kernel_ops) {
 
 /// What unmapping a part of a file is about.
 /// Linux v5.13, include/linux/mm.h, struct zap_details.
-private struct zap_details {
+struct zap_details {
     /// Only pages of this file, not private copies.
-    let check_mapping: address_space?
-    let first_index, last_index: UInt
+    var check_mapping: address_space?
+    var first_index: UInt = 0
+    var last_index: UInt = 0
     /// The one page, locked.
-    let single_page: page?
+    var single_page: page?
+    /// Swap and migration entries are judged by what they stand for, from v5.18-rc1 on.
+    var judges_entries = false
+    /// Whether private copies go, from v5.18-rc1 on.
+    var even_cows = true
+    /// From v5.19 on.
+    var zap_flags: UInt32 = 0
 }
+
+/// Markers of userfaultfd go with what they protect.
+let ZAP_FLAG_DROP_MARKER: UInt32 = 1
 
 // MARK: - Page tables
 
@@ -60,14 +70,17 @@ private func zap_pte(
     let old = pte.pointee
     if pte_none(old) { return false }
     guard pte_present(old) else {
-        // With details, v5.13 leaves swap and migration entries, even where copies are to go as well.
-        if details == nil { zap_nonpresent_pte(mm, address, pte) }
+        if should_zap_entry(details, old) {
+            zap_nonpresent_pte(mm, address, pte)
+            zap_install_uffd_wp_if_needed(vma, address, pte, details, old)
+        }
         return false
     }
     let page = pte_page(old)
-    if let file = details?.check_mapping, page_file_mapping(page) !== file { return false }
+    if !should_zap_page(details, page) { return false }
     let ptent = ptep_get_and_clear(mm, address, pte, "zap_pte_range")
     tlb_remove_tlb_entry(tlb, address)
+    zap_install_uffd_wp_if_needed(vma, address, pte, details, ptent)
     if !PageAnon(page) {
         if pte_dirty(ptent) {
             force_flush.pointee = true
@@ -83,6 +96,49 @@ private func zap_pte(
         return true
     }
     return false
+}
+
+/// Linux v5.18-rc1, mm/memory.c, should_zap_page(); v5.13 asks for the file instead, in zap_pte_range().
+private func should_zap_page(_ details: zap_details?, _ page: page) -> Bool {
+    guard let details else { return true }
+    if let file = details.check_mapping { return page_file_mapping(page) === file }
+    return details.even_cows || !PageAnon(page)
+}
+
+/// Whether what is not present goes.  With details, v5.13 leaves swap and migration entries, even where copies are to
+/// go as well.
+private func should_zap_entry(_ details: zap_details?, _ pte: pte_t) -> Bool {
+    let entry = pte_to_swp_entry(pte)
+    if is_pte_marker_entry(entry) { return zap_drop_file_uffd_wp(details) }
+    guard let details else { return true }
+    if !details.judges_entries { return false }
+    if is_migration_entry(entry) { return should_zap_page(details, migration_entry_to_page(entry)) }
+    return details.even_cows
+}
+
+/// Linux v5.19, mm/memory.c, zap_drop_file_uffd_wp().
+private func zap_drop_file_uffd_wp(_ details: zap_details?) -> Bool {
+    (details?.zap_flags ?? 0) & ZAP_FLAG_DROP_MARKER != 0
+}
+
+/// Linux v5.19, mm/memory.c, zap_install_uffd_wp_if_needed().
+private func zap_install_uffd_wp_if_needed(
+    _ vma: vm_area_struct, _ address: UInt, _ pte: UnsafeMutablePointer<pte_t>, _ details: zap_details?,
+    _ pteval: pte_t
+) {
+    if !zap_drop_file_uffd_wp(details) { pte_install_uffd_wp_if_needed(vma, address, pte, pteval, "zap_pte_range") }
+}
+
+/// Leaves a marker where a write-protected pte of a file was: the protection outlives the page.
+/// Linux v5.19, include/linux/mm_inline.h, pte_install_uffd_wp_if_needed().
+func pte_install_uffd_wp_if_needed(
+    _ vma: vm_area_struct, _ address: UInt, _ pte: UnsafeMutablePointer<pte_t>, _ pteval: pte_t,
+    _ function: StaticString = #function
+) {
+    if vma_is_anonymous(vma) || !userfaultfd_wp(vma) { return }
+    if pte_present(pteval) && pte_uffd_wp(pteval) || pte_swp_uffd_wp_any(pteval) {
+        set_pte_at(vma.vm_mm, address, pte, make_pte_marker(PTE_MARKER_UFFD_WP), function)
+    }
 }
 
 private func zap_nonpresent_pte(_ mm: mm_struct, _ address: UInt, _ pte: UnsafeMutablePointer<pte_t>) {
@@ -158,16 +214,18 @@ private func unmap_vmas(
     var range = mmu_notifier_range(
         vma: vma, mm: vma.vm_mm, start: start_addr, end: end_addr, event: MMU_NOTIFY_UNMAP.rawValue)
     ops.mmu_notifier_invalidate_range_start(&range)
-    unmap_each_vma(tlb, vma, start_addr, end_addr)
+    unmap_each_vma(
+        tlb, vma, start_addr, end_addr, zap_details(judges_entries: true, zap_flags: ZAP_FLAG_DROP_MARKER))
     ops.mmu_notifier_invalidate_range_end(&range)
 }
 
 private func unmap_each_vma(
-    _ tlb: UnsafeMutablePointer<mmu_gather>, _ first: vm_area_struct, _ start: UInt, _ end: UInt
+    _ tlb: UnsafeMutablePointer<mmu_gather>, _ first: vm_area_struct, _ start: UInt, _ end: UInt,
+    _ details: zap_details?
 ) {
     var rest: vm_area_struct? = first
     while let vma = rest, vma.vm_start < end {
-        unmap_single_vma(tlb, vma, start, end, nil)
+        unmap_single_vma(tlb, vma, start, end, details)
         rest = vma.vm_next
     }
 }
@@ -181,7 +239,7 @@ private func zap_page_range(_ vma: vm_area_struct, _ start: UInt, _ size: UInt) 
     var tlb = mmu_gather_of(mm)
     ops.tlb_gather_mmu(&tlb, mm, false)
     ops.mmu_notifier_invalidate_range_start(&range)
-    unmap_each_vma(&tlb, vma, start, start + size)
+    unmap_each_vma(&tlb, vma, start, start + size, nil)
     ops.mmu_notifier_invalidate_range_end(&range)
     ops.tlb_finish_mmu(&tlb)
 }
@@ -203,7 +261,7 @@ private func zap_page_range_single(_ vma: vm_area_struct, _ start: UInt, _ size:
 // MARK: - Ranges of a file
 
 /// Linux v5.13, mm/memory.c, unmap_mapping_range_tree().
-private func unmap_mapping_range_tree(_ mapping: address_space, _ details: zap_details) {
+func unmap_mapping_range_tree(_ mapping: address_space, _ details: zap_details) {
     var node = mapping.i_mmap.next
     while node !== mapping.i_mmap {
         let vma = vma_of_shared(node)
@@ -229,8 +287,7 @@ private func unmap_mapping(_ mapping: address_space, _ details: zap_details, _ f
 private func unmap_mapping_pages(_ mapping: address_space, _ start: UInt, _ nr: UInt, _ even_cows: Bool) {
     let last = start &+ nr &- 1
     let details = zap_details(
-        check_mapping: even_cows ? nil : mapping, first_index: start, last_index: last < start ? UInt.max : last,
-        single_page: nil)
+        check_mapping: even_cows ? nil : mapping, first_index: start, last_index: last < start ? UInt.max : last)
     unmap_mapping(mapping, details, "unmap_mapping_pages")
 }
 

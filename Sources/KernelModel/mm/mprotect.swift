@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // mm/mprotect.c of Linux v5.13: mprotect(2), and the change of what page tables allow.
 //
-// Left out: userfaultfd's write protection as a purpose of change_protection(), device-private entries,
-// protection keys, PROT_GROWSDOWN and PROT_GROWSUP, READ_IMPLIES_EXEC, soft-dirty, overcommit.
+// Left out: device-private entries, protection keys, PROT_GROWSDOWN and PROT_GROWSUP, READ_IMPLIES_EXEC,
+// soft-dirty, overcommit.
 
 import CKernel
 import Simulation
@@ -40,23 +40,53 @@ private func change_pte_range(
             var ptent = pte_modify(ptep_get_and_clear(mm, address, pte), newprot)
             // A hint takes no right away (pte_mk_savedwrite()).
             if cp_flags & MM_CP_PROT_NUMA != 0 && pte_write(oldpte) { ptent = pte_mkwrite(ptent) }
+            // Whether the page may be written is for a fault to find out.
+            if cp_flags & MM_CP_UFFD_WP != 0 {
+                ptent = pte_mkuffd_wp(ptent)
+            } else if cp_flags & MM_CP_UFFD_WP_RESOLVE != 0 {
+                ptent = pte_clear_uffd_wp(ptent)
+            }
             // A page known to be dirty needs no fault to become so.
-            if cp_flags & MM_CP_DIRTY_ACCT != 0 && pte_dirty(ptent) { ptent = pte_mkwrite(ptent) }
+            if cp_flags & MM_CP_DIRTY_ACCT != 0 && pte_dirty(ptent) && !userfaultfd_pte_wp(vma, ptent) {
+                ptent = pte_mkwrite(ptent)
+            }
             set_pte_at(mm, address, pte, ptent)
             pages += 1
         } else if is_swap_pte(oldpte) {
-            let entry = pte_to_swp_entry(oldpte)
-            // Whether the page may be written is for a fault to find out.
-            if is_write_migration_entry(entry) {
-                set_pte_at(mm, address, pte, swp_entry_to_pte(make_migration_entry_read(entry)))
+            let newpte = change_nonpresent_pte(oldpte, cp_flags)
+            if !pte_same(oldpte, newpte) {
+                set_pte_at(mm, address, pte, newpte)
                 pages += 1
             }
+        } else if cp_flags & MM_CP_UFFD_WP != 0 && !vma_is_anonymous(vma) {
+            // From v5.19 on: the file may have the page, and a fault bring it in.
+            set_pte_at(mm, address, pte, make_pte_marker(PTE_MARKER_UFFD_WP))
+            pages += 1
         }
         pte += 1
         address += PAGE_SIZE
     }
     pte_unmap_unlock(pte - 1, ptl)
     return pages
+}
+
+/// What change_pte_range() makes of an entry that is not present.
+private func change_nonpresent_pte(_ oldpte: pte_t, _ cp_flags: UInt) -> pte_t {
+    let entry = pte_to_swp_entry(oldpte)
+    var newpte = oldpte
+    if is_write_migration_entry(entry) {
+        // Whether the page may be written is for a fault to find out.
+        newpte = swp_entry_to_pte(make_migration_entry_read(entry))
+        if pte_swp_uffd_wp(oldpte) { newpte = pte_swp_mkuffd_wp(newpte) }
+    } else if pte_marker_entry_uffd_wp(entry) {
+        return cp_flags & MM_CP_UFFD_WP_RESOLVE != 0 ? __pte(0) : oldpte
+    }
+    if cp_flags & MM_CP_UFFD_WP != 0 {
+        newpte = pte_swp_mkuffd_wp(newpte)
+    } else if cp_flags & MM_CP_UFFD_WP_RESOLVE != 0 {
+        newpte = pte_swp_clear_uffd_wp(newpte)
+    }
+    return newpte
 }
 
 /// The conditions of change_pte_range() for making a pte fault as a hint for NUMA balancing.  Left out: pages
@@ -83,6 +113,10 @@ private func change_pmd_range(
     while address != end {
         let next = pmd_addr_end(address, end)
         let pmd = pmd_offset(vma.vm_mm, address)
+        if change_pmd_prepare(vma, pmd, cp_flags) != 0 {
+            pages = UInt(bitPattern: -Int(ENOMEM))
+            break
+        }
         // One look for all checks: it may change below us.
         yield_point("pmd")
         if !pmd_none(pmd.pointee) {
@@ -93,13 +127,28 @@ private func change_pmd_range(
             }
             let changed = change_pmd(vma, pmd, address, next, newprot, cp_flags)
             // From v6.5 on: the page table has gone meanwhile.
-            if changed < 0 { continue }
+            if changed == -Int(EAGAIN) { continue }
+            if changed < 0 {
+                pages = UInt(bitPattern: changed)
+                break
+            }
             pages += UInt(changed)
         }
         address = next
     }
     if range.start != 0 { ops.mmu_notifier_invalidate_range_end(&range) }
     return pages
+}
+
+/// Write protection of what a file maps needs ptes, for markers.
+/// Linux v5.19, mm/mprotect.c, uffd_wp_protect_file(); pgtable_split_needed() of v6.5.
+private func uffd_wp_protect_file(_ vma: vm_area_struct, _ cp_flags: UInt) -> Bool {
+    cp_flags & MM_CP_UFFD_WP != 0 && !vma_is_anonymous(vma)
+}
+
+/// Linux v6.5, mm/mprotect.c, change_pmd_prepare(): until v6.3 a lack of memory goes unreported.
+private func change_pmd_prepare(_ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ cp_flags: UInt) -> Int32 {
+    uffd_wp_protect_file(vma, cp_flags) ? ops.pte_alloc(vma.vm_mm, pmd) : 0
 }
 
 /// One pmd, huge or not: a part of change_pmd_range(), whose name its yield point carries.
@@ -109,8 +158,10 @@ private func change_pmd(
 ) -> Int {
     yield_point("pmd", "change_pmd_range")
     if is_swap_pmd(pmd.pointee) || pmd_trans_huge(pmd.pointee) {
-        if next - address != PMD_SIZE() {
+        if next - address != PMD_SIZE() || uffd_wp_protect_file(vma, cp_flags) {
             ops.__split_huge_pmd(vma, pmd, address, false, nil)
+            // A file's pmd is empty after that.
+            if change_pmd_prepare(vma, pmd, cp_flags) != 0 { return -Int(ENOMEM) }
         } else {
             let nr_ptes = Int(ops.change_huge_pmd(vma, pmd, address, newprot, cp_flags))
             if nr_ptes != 0 { return nr_ptes == hpage_pmd_nr ? nr_ptes : 0 }

@@ -36,6 +36,8 @@ private func move_vma(
         old_len = new_len
         old_addr = new_addr
         new_addr = errorAddress(ENOMEM)
+    } else if userfaultfd_armed(new_vma) {
+        ops.mremap_userfaultfd_prep(new_vma)
     }
     vm_stat_account(mm, vma.vm_flags, Int(new_len >> UInt(PAGE_SHIFT)))
 

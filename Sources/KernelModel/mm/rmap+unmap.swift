@@ -133,11 +133,12 @@ private func unmap_pte(
     } else {
         pteval = ops.ptep_clear_flush(vma, address, pte)
     }
+    pte_install_uffd_wp_if_needed(vma, address, pte, pteval, "try_to_unmap_one")
     if pte_dirty(pteval) { ops.set_page_dirty(page) }
 
     if flags & (TTU_MIGRATION | TTU_SPLIT_FREEZE) != 0 {
-        let entry = make_migration_entry(subpage, pte_write(pteval))
-        pte.pointee = swp_entry_to_pte(entry)
+        let entry = swp_entry_to_pte(make_migration_entry(subpage, pte_write(pteval)))
+        pte.pointee = pte_uffd_wp(pteval) ? pte_swp_mkuffd_wp(entry) : entry
     } else if PageAnon(page) {
         guard unmap_anon_pte(page, subpage, vma, address, pte, pteval) else { return .stop }
     } else {
@@ -180,7 +181,8 @@ private func unmap_anon_pte(
     if list_empty(mm.mmlist) { list_add(mm.mmlist, kernel.mmlist) }
     mm.rss(Int(MM_ANONPAGES.rawValue)).pointee -= 1
     mm.rss(Int(MM_SWAPENTS.rawValue)).pointee += 1
-    pte.pointee = swp_entry_to_pte(entry)
+    let swp_pte = swp_entry_to_pte(entry)
+    pte.pointee = pte_uffd_wp(pteval) ? pte_swp_mkuffd_wp(swp_pte) : swp_pte
     ops.mmu_notifier_invalidate_range(mm, address, address + PAGE_SIZE)
     return true
 }

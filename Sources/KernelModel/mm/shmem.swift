@@ -3,7 +3,7 @@
 //
 // A slot of the page cache holds a page, or the swap entry its page was written to.  shmem+truncate.swift has
 // truncation and holes.  Left out: quotas and the accounting of blocks (info->alloced), memory policies and
-// replacement for zones, the list of inodes for swapoff, userfaultfd, fallocate() of new pages, the shrinker
+// replacement for zones, the list of inodes for swapoff, fallocate() of new pages, the shrinker
 // for huge pages beyond the end of a file; huge=within_size.
 
 import CKernel
@@ -28,7 +28,7 @@ enum sgp_type {
 
 /// Puts a page where `expected` is: nothing, or a swap entry.
 /// Linux v5.13, mm/shmem.c, shmem_add_to_page_cache().
-private func shmem_add_to_page_cache(
+func shmem_add_to_page_cache(
     _ page: page, _ mapping: address_space, _ index: UInt, _ expected: UInt
 ) -> Int32 {
     let nr = Int(thp_nr_pages(page))
@@ -177,17 +177,26 @@ private func shmem_alloc_page(
     return page
 }
 
-/// The page at `index`: locked and with a reference; an error; or nil for a hole and SGP_READ.
+/// The page at `index`: locked and with a reference; an error; or nil for a hole and SGP_READ, or if userfaultfd has
+/// dealt with the fault, as `fault_type` says.
 /// Linux v5.13, mm/shmem.c, shmem_getpage_gfp().
 func shmem_getpage_gfp(
     _ mapping: address_space, _ index: UInt, _ sgp: sgp_type, _ vma: vm_area_struct? = nil,
-    _ fault_type: UnsafeMutablePointer<vm_fault_t>? = nil
+    _ fault_type: UnsafeMutablePointer<vm_fault_t>? = nil, _ vmf: UnsafeMutablePointer<vm_fault>? = nil
 ) -> page? {
     while true {
         yield_point("i_size")
         if sgp != .SGP_WRITE && index >= mapping.i_size { return ERR_PTR(-Int(EINVAL)) }
 
         let entry = find_lock_entry(mapping, index)
+        if entry != 0, let vma, userfaultfd_minor(vma) {
+            if let page = entry_to_page(entry) {
+                unlock_page(page)
+                ops.put_page(page)
+            }
+            fault_type!.pointee = ops.handle_userfault(vmf!, VM_UFFD_MINOR)
+            return nil
+        }
         if xa_is_value(entry) {
             let page = shmem_swapin_page(mapping, index, entry, sgp, fault_type)
             if IS_ERR(page) && PTR_ERR(page) == -Int(EEXIST) { continue }
@@ -200,6 +209,10 @@ func shmem_getpage_gfp(
         }
         if sgp == .SGP_READ { return nil }
         if sgp == .SGP_NOALLOC { return ERR_PTR(-Int(ENOENT)) }
+        if let vma, userfaultfd_missing(vma) {
+            fault_type!.pointee = ops.handle_userfault(vmf!, VM_UFFD_MISSING)
+            return nil
+        }
         let page = shmem_new_page(mapping, index, sgp, vma)
         if IS_ERR(page) && PTR_ERR(page) == -Int(EEXIST) { continue }
         return page
@@ -280,7 +293,7 @@ private func shmem_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
         sgp = .SGP_HUGE
     }
     var ret = VM_FAULT_LOCKED
-    let page = shmem_getpage_gfp(mapping, vmf.pointee.pgoff, sgp, vma, &ret)!
+    guard let page = shmem_getpage_gfp(mapping, vmf.pointee.pgoff, sgp, vma, &ret, vmf) else { return ret }
     if IS_ERR(page) { return PTR_ERR(page) == -Int(ENOMEM) ? VM_FAULT_OOM : VM_FAULT_SIGBUS }
     vmf.pointee.page = page
     return ret

@@ -417,6 +417,39 @@
 	OP(long, check_and_migrate_movable_pages,                                                                   \
 	   (unsigned long nr_pages, struct page *_Nullable *_Nonnull pages, unsigned int gup_flags),                \
 	   (nr_pages, pages, gup_flags))                                                                            \
+	/* fs/userfaultfd.c, mm/userfaultfd.c: from v5.18-rc1 on */                                                \
+	OP(vm_fault_t, handle_userfault, (struct vm_fault * vmf, unsigned long reason), (vmf, reason))              \
+	OP(bool, vma_can_userfault, (struct vm_area_struct * vma, unsigned long vm_flags), (vma, vm_flags))         \
+	OP(long, userfaultfd_register,                                                                              \
+	   (unsigned long start, unsigned long len, unsigned long mode, unsigned int features),                     \
+	   (start, len, mode, features))                                                                            \
+	OP(long, userfaultfd_unregister, (unsigned long start, unsigned long len), (start, len))                    \
+	OP(long, userfaultfd_copy, (unsigned long dst, unsigned long len, unsigned long mode, u64 token),           \
+	   (dst, len, mode, token))                                                                                 \
+	OP(long, userfaultfd_zeropage, (unsigned long start, unsigned long len, unsigned long mode),                \
+	   (start, len, mode))                                                                                      \
+	OP(long, userfaultfd_continue, (unsigned long start, unsigned long len, unsigned long mode),                \
+	   (start, len, mode))                                                                                      \
+	OP(long, userfaultfd_writeprotect, (unsigned long start, unsigned long len, unsigned long mode),            \
+	   (start, len, mode))                                                                                      \
+	OP(long, userfaultfd_wake, (unsigned long start, unsigned long len), (start, len))                          \
+	OP(long, userfaultfd_release, (void), ())                                                                   \
+	OP(void, dup_userfaultfd, (struct vm_area_struct * vma), (vma))                                             \
+	OP(void, mremap_userfaultfd_prep, (struct vm_area_struct * vma), (vma))                                     \
+	OP(long, mfill_atomic,                                                                                      \
+	   (struct mm_struct * dst_mm, unsigned long dst_start, unsigned long len, unsigned int flags, u64 token),  \
+	   (dst_mm, dst_start, len, flags, token))                                                                  \
+	OP(int, mfill_atomic_install_pte,                                                                           \
+	   (pmd_t * dst_pmd, struct vm_area_struct *dst_vma, unsigned long dst_addr, struct page *page,             \
+	    bool newly_allocated, unsigned int flags),                                                              \
+	   (dst_pmd, dst_vma, dst_addr, page, newly_allocated, flags))                                              \
+	OP(int, shmem_mfill_atomic_pte,                                                                             \
+	   (pmd_t * dst_pmd, struct vm_area_struct *dst_vma, unsigned long dst_addr, unsigned int flags,            \
+	    u64 token),                                                                                             \
+	   (dst_pmd, dst_vma, dst_addr, flags, token))                                                              \
+	OP(int, mwriteprotect_range,                                                                                \
+	   (struct mm_struct * dst_mm, unsigned long start, unsigned long len, bool enable_wp),                     \
+	   (dst_mm, start, len, enable_wp))                                                                         \
 	/* mm/mmu_notifier.c */                                                                                     \
 	OP(void, mmu_notifier_invalidate_range_start, (struct mmu_notifier_range * range), (range))                 \
 	OP(void, mmu_notifier_invalidate_range_end, (struct mmu_notifier_range * range), (range))                   \

@@ -150,6 +150,8 @@ struct pin {
 struct user_data {
 	u64 checked; /* mask: private anonymous memory, or nothing at all */
 	u64 known;   /* mask: `expected` is what a load must see */
+	u64 filled;  /* mask: private file memory with a page of its own from userfaultfd; `checked` then, too */
+	u64 write_protected; /* mask: userfaultfd must hear of a store before it happens */
 	u64 expected[MAX_USER_PAGES];
 };
 
@@ -203,7 +205,8 @@ struct violation {
 	EVENT(mmu_notifier_range_start) EVENT(mmu_notifier_range_end) EVENT(mmu_notifier_range)      \
 	EVENT(mmu_notifier_young) EVENT(mmu_notifier_release) EVENT(tlb_flush) EVENT(lru_drain)      \
 	EVENT(migrate)  /* an attempt to migrate a page: its index, and how it ended */              \
-	EVENT(lock) EVENT(pte_visit) EVENT(vma_visit) EVENT(access)
+	EVENT(lock) EVENT(pte_visit) EVENT(vma_visit) EVENT(access)                                  \
+	EVENT(userfault) /* a fault that userfaultfd reports: address and VM_UFFD_* */
 
 enum event_kind {
 #define EVENT(name) EVENT_##name,

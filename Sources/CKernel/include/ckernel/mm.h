@@ -115,6 +115,8 @@
 
 #define MM_CP_DIRTY_ACCT 0x1UL /* change_protection(): dirty ptes may become writable */
 #define MM_CP_PROT_NUMA 0x2UL  /* the same: for NUMA hint faults */
+#define MM_CP_UFFD_WP 0x4UL         /* the same: userfaultfd protects against writes */
+#define MM_CP_UFFD_WP_RESOLVE 0x8UL /* ... does so no more */
 
 /* How a page was lost or gained, for migrate_pages(). */
 #define NUMA_NO_NODE (-1)
@@ -384,11 +386,12 @@ static inline unsigned long vm_get_page_prot(unsigned long vm_flags)
 static inline bool IS_ERR_VALUE(unsigned long value) { return value >= (unsigned long)-4095; }
 static inline unsigned long offset_in_page(unsigned long address) { return address & ~PAGE_MASK; }
 /* Whether the first write to a page of the mapping must fault, for page_mkwrite() (mm/mmap.c): the page cache of a
- * disk file counts its dirty pages, shmem does not. */
+ * disk file counts its dirty pages, shmem does not.  Or for userfaultfd, from v5.19 on, which lets shared vmas be
+ * write-protected. */
 static inline bool vma_wants_writenotify(struct vm_area_struct *vma)
 {
 	return (vma->vm_flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED) && vma->vm_file &&
-	       vma->vm_file->kind == MAPPING_FILE;
+	       (vma->vm_file->kind == MAPPING_FILE || (vma->vm_flags & VM_UFFD_WP));
 }
 /* vma->vm_page_prot, which vma_set_page_prot() keeps in the kernel. */
 static inline unsigned long vm_page_prot(struct vm_area_struct *vma)

@@ -113,6 +113,13 @@ KERNEL_OBJECT(address_space) {
 
 #define AS_UNEVICTABLE 0x8UL
 
+/* A process's userfaultfd (fs/userfaultfd.c).  A process has at most one, so it is a part of its mm. */
+KERNEL_OBJECT(userfaultfd_ctx) {
+	spinlock_t fault_pending_wqh_lock;
+	bool released;         /* it was closed */
+	unsigned int features; /* UFFD_FEATURE_*, UFFD_FEATURE_INITIALIZED */
+};
+
 enum rss_counter { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES, NR_MM_COUNTERS };
 
 KERNEL_OBJECT(mm_struct) {
@@ -142,6 +149,7 @@ KERNEL_OBJECT(mm_struct) {
 	struct intel_svm *_Nullable intel_svm; /* the one that subscribed to invalidate_range() */
 	unsigned long invalidations; /* between invalidate_range_start() and _end(), now */
 	struct list_head mmlist;
+	struct userfaultfd_ctx userfaultfd;
 };
 
 /* A page of page table entries.  Allocated by pte_alloc_one(), with a lock of its own
@@ -188,7 +196,9 @@ typedef struct page_table *pgtable_t;
 #define VM_HUGEPAGE 0x20000000UL
 #define VM_NOHUGEPAGE 0x40000000UL
 #define VM_MERGEABLE 0x80000000UL
+#define VM_UFFD_MINOR 0x2000000000UL
 /* Spelt out, since Swift imports no macro of more than two terms. */
+#define __VM_UFFD_FLAGS 0x2000001200UL /* VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR */
 #define VM_SPECIAL 0x10044400UL /* VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP */
 #define VM_LOCKED_CLEAR_MASK 0xfffffffffff7dfffUL /* ~(VM_LOCKED | VM_LOCKONFAULT) */
 

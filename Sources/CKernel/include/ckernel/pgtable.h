@@ -50,7 +50,8 @@ static inline pte_t pte_mkdirty(pte_t pte) { return __pte(pte.pte | _PAGE_DIRTY)
 static inline pte_t pte_mkclean(pte_t pte) { return __pte(pte.pte & ~_PAGE_DIRTY); }
 static inline pte_t pte_mkyoung(pte_t pte) { return __pte(pte.pte | _PAGE_ACCESSED); }
 static inline pte_t pte_mkold(pte_t pte) { return __pte(pte.pte & ~_PAGE_ACCESSED); }
-static inline pte_t pte_mkuffd_wp(pte_t pte) { return __pte(pte.pte | _PAGE_UFFD_WP); }
+/* Not writable either, as from v6.3 on; before, each caller that could see a writable one took care of that. */
+static inline pte_t pte_mkuffd_wp(pte_t pte) { return __pte((pte.pte | _PAGE_UFFD_WP) & ~_PAGE_RW); }
 static inline pte_t pte_clear_uffd_wp(pte_t pte) { return __pte(pte.pte & ~_PAGE_UFFD_WP); }
 static inline unsigned long pte_pfn(pte_t pte) { return pfn_of(pte.pte); }
 static inline struct page *pte_page(pte_t pte) { return pfn_to_page(pte_pfn(pte)); }
@@ -83,7 +84,7 @@ static inline pmd_t pmd_mkdirty(pmd_t pmd) { return __pmd(pmd.pmd | _PAGE_DIRTY)
 static inline pmd_t pmd_mkclean(pmd_t pmd) { return __pmd(pmd.pmd & ~_PAGE_DIRTY); }
 static inline pmd_t pmd_mkyoung(pmd_t pmd) { return __pmd(pmd.pmd | _PAGE_ACCESSED); }
 static inline pmd_t pmd_mkold(pmd_t pmd) { return __pmd(pmd.pmd & ~_PAGE_ACCESSED); }
-static inline pmd_t pmd_mkuffd_wp(pmd_t pmd) { return __pmd(pmd.pmd | _PAGE_UFFD_WP); }
+static inline pmd_t pmd_mkuffd_wp(pmd_t pmd) { return __pmd((pmd.pmd | _PAGE_UFFD_WP) & ~_PAGE_RW); }
 static inline pmd_t pmd_clear_uffd_wp(pmd_t pmd) { return __pmd(pmd.pmd & ~_PAGE_UFFD_WP); }
 static inline pmd_t pmd_mkinvalid(pmd_t pmd) { return __pmd(pmd.pmd & ~(_PAGE_PRESENT | _PAGE_PROTNONE)); }
 static inline pmd_t pmd_modify(pmd_t pmd, unsigned long prot)

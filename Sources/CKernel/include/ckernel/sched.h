@@ -30,6 +30,7 @@ enum wait_kind {
 	WAIT_WORD,         /* wait_value equals the word */
 	WAIT_PROCESS,      /* process wait_value has been forked */
 	WAIT_CPU,          /* nobody keeps preemption off on the task's CPU */
+	WAIT_INTERRUPTIBLE, /* wait_value differs from the word, or a signal has come */
 };
 
 struct held_lock {
@@ -42,6 +43,12 @@ struct tlbflush_unmap_batch {
 	u8 cpumask;
 	bool flush_required, writable;
 	u8 mms; /* mask of mm numbers whose ptes were cleared */
+};
+
+/* A userfault that a task waits for (fs/userfaultfd.c), on its stack in the kernel. */
+struct userfaultfd_wait_queue {
+	struct userfaultfd_ctx *_Nullable ctx; /* on whose fault_pending_wqh it is */
+	unsigned long address;
 };
 
 KERNEL_OBJECT(task_struct) {
@@ -61,6 +68,8 @@ KERNEL_OBJECT(task_struct) {
 	u64 compaction_passed;   /* mask of blocks: compaction's control struct, on its stack in the kernel */
 	u32 priority;            /* PCT */
 	bool kthread, kswapd, memalloc, memalloc_pin, fatal_signal, oom_victim;
+	bool interrupted;        /* a signal has ended a wait of its call: Simulation/InterruptibleWait.swift */
+	struct userfaultfd_wait_queue uwq;
 	struct held_lock held_locks[MAX_HELD_LOCKS];
 	struct tlbflush_unmap_batch tlb_ubc;
 	u16 frame_used;          /* list heads and batches on its kernel stack: KernelModel/Frame.swift */

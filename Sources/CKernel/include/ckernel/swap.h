@@ -25,6 +25,13 @@ static inline unsigned long swp_offset(swp_entry_t entry) { return entry.val >> 
 static inline bool is_swap_pte(pte_t pte) { return !pte_none(pte) && !pte_present(pte); }
 static inline swp_entry_t pte_to_swp_entry(pte_t pte) { return (swp_entry_t){pte.pte & ~_PAGE_CHG_FLAGS}; }
 static inline pte_t swp_entry_to_pte(swp_entry_t entry) { return __pte(entry.val); }
+/* Write protection by userfaultfd of an entry that is not present (arch/x86/include/asm/pgtable.h): one bit for both. */
+static inline bool pte_swp_uffd_wp(pte_t pte) { return pte.pte & _PAGE_UFFD_WP; }
+static inline pte_t pte_swp_mkuffd_wp(pte_t pte) { return __pte(pte.pte | _PAGE_UFFD_WP); }
+static inline pte_t pte_swp_clear_uffd_wp(pte_t pte) { return __pte(pte.pte & ~_PAGE_UFFD_WP); }
+static inline bool pmd_swp_uffd_wp(pmd_t pmd) { return pmd.pmd & _PAGE_UFFD_WP; }
+static inline pmd_t pmd_swp_mkuffd_wp(pmd_t pmd) { return __pmd(pmd.pmd | _PAGE_UFFD_WP); }
+static inline pmd_t pmd_swp_clear_uffd_wp(pmd_t pmd) { return __pmd(pmd.pmd & ~_PAGE_UFFD_WP); }
 static inline bool non_swap_entry(swp_entry_t entry) { return swp_type(entry) != SWP_SWAPFILE; }
 static inline swp_entry_t make_migration_entry(struct page *page, bool write)
 {
@@ -46,6 +53,17 @@ static inline bool is_pmd_migration_entry(pmd_t pmd)
 }
 static inline swp_entry_t pmd_to_swp_entry(pmd_t pmd) { return (swp_entry_t){pmd.pmd & ~_PAGE_CHG_FLAGS}; }
 static inline pmd_t swp_entry_to_pmd(swp_entry_t entry) { return __pmd(entry.val); }
+
+/* Markers: what a pte that maps nothing must not forget.  From v5.19 on. */
+#define PTE_MARKER_UFFD_WP 0x1UL
+static inline bool is_pte_marker_entry(swp_entry_t entry) { return swp_type(entry) == SWP_PTE_MARKER; }
+static inline unsigned long pte_marker_get(swp_entry_t entry) { return swp_offset(entry); }
+static inline bool is_pte_marker(pte_t pte) { return is_swap_pte(pte) && is_pte_marker_entry(pte_to_swp_entry(pte)); }
+static inline pte_t make_pte_marker(unsigned long marker)
+{
+	return swp_entry_to_pte(swp_entry(SWP_PTE_MARKER, marker));
+}
+static inline bool pte_none_mostly(pte_t pte) { return pte_none(pte) || is_pte_marker(pte); }
 
 /* Entries of a page cache that are no pages (include/linux/xarray.h). */
 static inline bool xa_is_value(unsigned long entry) { return entry & 1; }
