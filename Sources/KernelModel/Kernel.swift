@@ -34,6 +34,7 @@ extension swap_info_struct: KernelObject {}
 extension secondary_mmu: KernelObject {}
 extension intel_svm: KernelObject {}
 extension pglist_data: KernelObject {}
+extension userfaultfd_ctx: KernelObject {}
 extension khugepaged_mm_slot: KernelObject {}
 
 @inline(__always)

@@ -24,6 +24,8 @@ extension Era {
             install_migrate_v5_18(ops)
             install_migrate_entries_v5_18(ops)
             install_migrate_callers_v5_18(ops)
+            install_memory_zap_v5_18(ops)
+            install_userfaultfd(ops)
         },
-        operations: Era.v5_13.operations + [.sva_bind_device, .sva_read, .sva_write])
+        operations: Era.v5_13.operations + [.sva_bind_device, .sva_read, .sva_write] + Operation.userfaultfd)
 }

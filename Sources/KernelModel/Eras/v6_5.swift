@@ -13,6 +13,7 @@ extension Era {
             install_pgtable_generic_v6_5(ops)
             install_page_vma_mapped_v6_5(ops)
             install_memory_fault_v6_5(ops)
+            install_userfaultfd_v6_5(ops)
         },
         operations: Era.v5_18_rc1.operations.map { $0.name == "madvise" ? .madvise_with_collapse : $0 } + [])
 }

@@ -6,7 +6,9 @@
 // memory the token that a load must see is, too.  System calls that change what memory holds say so when they
 // begin and when they end; in between, loads of these pages are not judged.  What a page holds after the call is
 // decided only if nobody else touched the page meanwhile, else by the next store.  Shared memory and private
-// file mappings are not judged: other mms, files and truncation have a say in them.
+// file mappings are not judged: other mms, files and truncation have a say in them; but for pages that userfaultfd put
+// into a private mapping of a file, until the file shrinks or MADV_DONTNEED.  What userfaultfd protects against writes
+// is in UserData+userfaultfd.swift.
 //
 // Tokens are never the same twice.  0 is the zeroed page.
 
@@ -32,6 +34,7 @@ func userDataStored(_ mm: mm_struct, _ address: UInt, _ token: UInt64) {
         change.pointee.raced |= bit
     }
     let data = kernel.data_of(Int(mm.number))
+    if data.pointee.write_protected & bit != 0 { reportLostProtection(mm, address, bit) }
     guard data.pointee.checked & bit != 0 else { return }
     if expected(mm, address) == UNMAPPED {
         if data.pointee.known & bit != 0 && !watched { reportStaleAccess(mm, address) }
@@ -92,18 +95,24 @@ let allUserPages = UInt64.max
 
 /// The current task begins a call that may change `changing` and depends on what happens to `watched`: a new
 /// mapping may land anywhere, so mmap() watches all pages.
-func userDataChangeBegins(_ mm: mm_struct, changing: UInt64, watched: UInt64 = 0) {
+///
+/// - Parameter unprotecting: what userfaultfd may protect no more, beside `changing`.
+func userDataChangeBegins(_ mm: mm_struct, changing: UInt64, watched: UInt64 = 0, unprotecting: UInt64 = 0) {
     let data = kernel.data_of(Int(mm.number))
     let mine = kernel.data_change(Int(current.number))
     mine.pointee = user_data_change(
-        changing: changing, watched: watched, raced: 0, known: data.pointee.known, mm: mm.number + 1, child: 0)
+        changing: changing, watched: watched, raced: 0, known: data.pointee.known, unprotecting: unprotecting,
+        unprotected: 0, mm: mm.number + 1, child: 0)
     for task in 0..<Int(MAX_TASKS) where task != Int(current.number) {
         let other = kernel.data_change(task)
         guard concerns(other, Int(mm.number)) else { continue }
         other.pointee.raced |= changing
         mine.pointee.raced |= other.pointee.changing
+        other.pointee.unprotected |= changing | unprotecting
+        mine.pointee.unprotected |= other.pointee.changing | other.pointee.unprotecting
     }
     data.pointee.known &= ~changing
+    data.pointee.write_protected &= ~(changing | unprotecting)
 }
 
 /// What a call has left behind.
@@ -134,12 +143,15 @@ func userDataChangeEnds(_ mm: mm_struct, _ pages: UInt64, _ outcome: UserDataOut
         data.pointee.checked &= ~pages
         data.pointee.known &= ~pages
     }
+    if outcome != .unchanged && outcome != .undecided { data.pointee.filled &= ~pages }
 }
 
 /// Memory whose content is gone for good, except where nothing was mapped or it is not judged anyway
 /// (MADV_DONTNEED).
 func userDataDiscarded(_ mm: mm_struct, _ pages: UInt64) {
     let data = kernel.data_of(Int(mm.number))
+    // The file's content is there again.
+    forgetFilledPages(data, pages)
     let settled = pages & ~kernel.data_change(Int(current.number)).pointee.raced & data.pointee.checked
     for page in 0..<Int(MAX_USER_PAGES) where settled & 1 << UInt64(page) != 0 {
         let slot = user_data_expected(data, page)
@@ -159,6 +171,8 @@ func userDataMoved(_ mm: mm_struct, from old: UInt, to new: UInt, _ len: UInt) {
             && mine.raced & target == 0 && expected(mm, old + offset) != UNMAPPED
         data.pointee.checked = judged ? data.pointee.checked | target : data.pointee.checked & ~target
         data.pointee.known = judged ? data.pointee.known | target : data.pointee.known & ~target
+        let filled = data.pointee.filled & source != 0
+        data.pointee.filled = filled ? data.pointee.filled | target : data.pointee.filled & ~target
         if judged { setExpected(mm, new + offset, expected(mm, old + offset)) }
     }
 }
@@ -179,6 +193,7 @@ func userDataForkEnds(_ parent: mm_struct, child: mm_struct) {
     let mine = kernel.data_change(Int(current.number)).pointee
     let (from, to) = (kernel.data_of(Int(parent.number)), kernel.data_of(Int(child.number)))
     to.pointee = from.pointee
+    to.pointee.write_protected = 0
     to.pointee.checked &= ~mine.raced
     to.pointee.known &= mine.known & ~mine.raced
     userDataChangeEnded()
@@ -188,6 +203,8 @@ func userDataForkEnds(_ parent: mm_struct, child: mm_struct) {
 func userDataForget(_ number: Int) {
     kernel.data_of(number).pointee.checked = 0
     kernel.data_of(number).pointee.known = 0
+    kernel.data_of(number).pointee.filled = 0
+    kernel.data_of(number).pointee.write_protected = 0
 }
 
 // MARK: - Helpers
@@ -201,7 +218,7 @@ private func decide(_ mm: mm_struct, _ pages: UInt64, _ settled: UInt64, _ token
     }
 }
 
-private func concerns(_ change: UnsafeMutablePointer<user_data_change>, _ process: Int) -> Bool {
+func concerns(_ change: UnsafeMutablePointer<user_data_change>, _ process: Int) -> Bool {
     Int(change.pointee.mm) == process + 1 || Int(change.pointee.child) == process + 1
 }
 
@@ -214,7 +231,7 @@ private func isWatched(_ mm: mm_struct, _ bit: UInt64) -> Bool {
 }
 
 /// 0 for a page that is out of what is looked after.
-private func pageBit(_ address: UInt) -> UInt64 {
+func pageBit(_ address: UInt) -> UInt64 {
     let page = address >> UInt(PAGE_SHIFT)
     return page < UInt(MAX_USER_PAGES) ? 1 << UInt64(page) : 0
 }
@@ -223,6 +240,6 @@ private func expected(_ mm: mm_struct, _ address: UInt) -> UInt64 {
     user_data_expected(kernel.data_of(Int(mm.number)), Int(address >> UInt(PAGE_SHIFT))).pointee
 }
 
-private func setExpected(_ mm: mm_struct, _ address: UInt, _ token: UInt64) {
+func setExpected(_ mm: mm_struct, _ address: UInt, _ token: UInt64) {
     user_data_expected(kernel.data_of(Int(mm.number)), Int(address >> UInt(PAGE_SHIFT))).pointee = token
 }

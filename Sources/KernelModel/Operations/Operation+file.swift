@@ -19,15 +19,23 @@ extension Operation {
     /// To a size in pages.
     static let truncate = Operation(
         "truncate", .process, [file, Parameter("size", .pageOffset)], weight: 4, systemCall: "ftruncate"
-    ) { ops.do_truncate(kernel.file($0[0]), UInt(bitPattern: $0[1])) }
+    ) {
+        let mapping = kernel.file($0[0])
+        userDataFileShrinks(mapping)
+        defer { userDataFileShrinks(mapping) }
+        return ops.do_truncate(mapping, UInt(bitPattern: $0[1]))
+    }
 
     /// fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE).
     static let fallocate_punch = Operation(
         "fallocate_punch", .process, [file, page, Parameter("pages", .number(1...Int(MAX_FILE_PAGES)))], weight: 4,
         systemCall: "fallocate"
     ) {
+        let mapping = kernel.file($0[0])
         let start = UInt(bitPattern: $0[1])
-        return ops.do_fallocate_punch(kernel.file($0[0]), start, start + UInt(bitPattern: $0[2]))
+        userDataFileShrinks(mapping)
+        defer { userDataFileShrinks(mapping) }
+        return ops.do_fallocate_punch(mapping, start, start + UInt(bitPattern: $0[2]))
     }
 
     /// shmctl(SHM_LOCK): the pages are not reclaimed, whoever maps them.

@@ -30,6 +30,7 @@ extension Operation {
 }
 
 private func advise(_ start: UInt, _ length: UInt, _ behavior: Int32) -> Int {
+    if behavior == MADV_REMOVE { return removeFromFile(start, length) }
     guard behavior == MADV_DONTNEED || behavior == MADV_FREE else { return ops.do_madvise(start, length, behavior) }
     let mm = current.mm!
     let pages = userPages(start, length)
@@ -43,4 +44,11 @@ private func advise(_ start: UInt, _ length: UInt, _ behavior: Int32) -> Int {
     }
     userDataChangeEnded()
     return result
+}
+
+/// Which files it concerns is known under mmap_lock only.
+private func removeFromFile(_ start: UInt, _ length: UInt) -> Int {
+    for number in 0..<Int(kernel.nr_files) { userDataFileShrinks(kernel.file(number)) }
+    defer { for number in 0..<Int(kernel.nr_files) { userDataFileShrinks(kernel.file(number)) } }
+    return ops.do_madvise(start, length, MADV_REMOVE)
 }

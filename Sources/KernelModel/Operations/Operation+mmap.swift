@@ -113,7 +113,9 @@ private func remap(_ old: UInt, _ oldSize: UInt, _ newSize: UInt, _ flags: UInt,
     let (oldLength, newLength) = (PAGE_ALIGN(oldSize), PAGE_ALIGN(newSize))
     var changing = userPages(old, max(oldLength, newLength))
     if flags & MREMAP_FIXED != 0 { changing |= userPages(new, newLength) }
-    userDataChangeBegins(mm, changing: changing, watched: flags & MREMAP_MAYMOVE != 0 ? allUserPages : 0)
+    // The neighbours of the new place lose their userfaultfd when they are merged with what is moved.
+    userDataChangeBegins(
+        mm, changing: changing, watched: flags & MREMAP_MAYMOVE != 0 ? allUserPages : 0, unprotecting: allUserPages)
     let result = ops.do_mremap(old, oldSize, newSize, flags, new)
     if result < 0 {
         userDataChangeEnds(mm, changing, .undecided)

@@ -107,6 +107,7 @@ private func do_user_addr_fault(_ mm: mm_struct, _ address: UInt, _ write: Bool)
         let fault = ops.handle_mm_fault(vma, address, flags)
         if fault & VM_FAULT_RETRY != 0 {
             // The mmap_lock has been dropped.
+            if current.interrupted { return -Int(EINTR) }
             flags |= FAULT_FLAG_TRIED
             continue
         }

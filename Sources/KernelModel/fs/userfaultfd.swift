@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // fs/userfaultfd.c of Linux v5.18-rc1: a fault that user space is to resolve, and what becomes of a vma's userfaultfd
-// when the vma is copied.  userfaultfd+ioctl.swift has the calls, mm/userfaultfd.swift what they do to memory.
+// when the vma is copied.  userfaultfd+ioctl.swift has the calls, mm/userfaultfd+mm.swift what they do to memory.
 //
 // A process has one userfaultfd at most, which its first UFFDIO_REGISTER opens.  So a vma needs no pointer to it:
 // it has one exactly if one of VM_UFFD_* is set, as the kernel asserts, and vmas that differ in it differ in
@@ -65,9 +65,7 @@ private func handle_userfault(_ vmf: UnsafeMutablePointer<vm_fault>, _ reason: U
     yield_point("released")
     if must_wait && !ctx.released {
         might_sleep()
-        UnsafeMutableRawPointer(task.uwq).withMemoryRebound(to: UInt.self, capacity: 1) {
-            waitInterruptibly(while: $0, is: unsafeBitCast(ctx, to: UInt.self))
-        }
+        waitInterruptibly(while: queued_on(task), is: unsafeBitCast(ctx, to: UInt.self))
     }
     if task.uwq.pointee.ctx != nil {
         spin_lock_irq(ctx.fault_pending_wqh_lock)
@@ -75,6 +73,11 @@ private func handle_userfault(_ vmf: UnsafeMutablePointer<vm_fault>, _ reason: U
         spin_unlock_irq(ctx.fault_pending_wqh_lock)
     }
     return VM_FAULT_RETRY
+}
+
+/// The word that says on which queue a task is: uwq.ctx.
+private func queued_on(_ task: task_struct) -> UnsafeMutablePointer<UInt> {
+    UnsafeMutableRawPointer(task.uwq).assumingMemoryBound(to: UInt.self)
 }
 
 /// Ends the waits for faults in a range.

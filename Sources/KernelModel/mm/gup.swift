@@ -232,7 +232,7 @@ private func get_user_page(
 ) -> Int32 {
     var flags = gup_flags
     while true {
-        if current.fatal_signal { return -EINTR }
+        if current.fatal_signal || current.interrupted { return -EINTR }
         if let page = follow_page_mask(vma, address, flags, page_mask) {
             if IS_ERR(page) { return Int32(PTR_ERR(page)) }
             result?.pointee = page
@@ -294,7 +294,7 @@ private func retry_user_page(
     _ locked: UnsafeMutablePointer<Int32>
 ) -> Int {
     while true {
-        if current.fatal_signal { return -Int(EINTR) }
+        if current.fatal_signal || current.interrupted { return -Int(EINTR) }
         down_read(mm.mmap_lock)
         locked.pointee = 1
         let ret = __get_user_pages(mm, start, 1, flags | FOLL_TRIED, pages, locked)

@@ -3,7 +3,7 @@
 // memory+swap_fault.swift and memory+wp.swift, unmapping in memory+zap.swift, fork in memory+copy.swift.
 //
 // Left out everywhere: the levels above the pmd (one table of pmds, part of the mm); hugetlb, DAX, PFN mappings
-// and device memory (so vm_normal_page() is pte_page()); memory cgroups; userfaultfd; KSM; hardware poison.
+// and device memory (so vm_normal_page() is pte_page()); memory cgroups; KSM; hardware poison.
 // The shared zero page: a read fault maps a fresh page, as in an mm where mm_forbids_zeropage() is true.
 
 import CKernel

@@ -161,6 +161,8 @@ struct user_data_change {
 	u64 watched;  /* mask: pages whose data it depends on */
 	u64 raced;    /* of them, the ones that others touched meanwhile */
 	u64 known;    /* `user_data.known` when it began */
+	u64 unprotecting; /* mask: pages whose write protection it may take away, beside those it changes */
+	u64 unprotected;  /* mask: pages that others have taken from their file, or that protection, meanwhile */
 	u8 mm, child; /* numbers + 1; 0: none */
 };
 
