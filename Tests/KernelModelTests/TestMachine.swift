@@ -55,11 +55,11 @@ enum TestMachine {
     /// Runs `body` as `run` does, on a kernel some of whose functions `mutant` has broken; `atRest` may spoil what
     /// is left.  The kinds of what it broke, as a mask.
     static func violations(
-        _ shape: MachineShape, mutant: (kernel_ops) -> Void = { _ in }, atRest: () -> Void = {},
+        _ shape: MachineShape, era: Era = .v5_13, mutant: (kernel_ops) -> Void = { _ in }, atRest: () -> Void = {},
         _ body: @escaping () -> Void
     ) -> UInt32 {
-        boot(shape)
-        let table = makeOperationsTable(Era.v5_13.install)
+        boot(shape, era: era)
+        let table = makeOperationsTable(era.install)
         mutant(table)
         kernel.ops = table
         let task = kernel.task(0)

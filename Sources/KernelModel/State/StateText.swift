@@ -60,6 +60,7 @@ private func describe(_ value: UInt64, _ format: StateFormat) -> String {
     case .vmFlags: return names(of: value, in: vmFlagNames)
     case .pageFlags: return names(of: value, in: pageFlagNames)
     case .pteFlags: return names(of: value, in: pteFlagNames)
+    case .pteMarker: return names(of: value, in: pteMarkerNames)
     case .lru: return lruNames[Int(value)]
     }
 }
@@ -90,6 +91,8 @@ private let pteFlagNames: [(UInt64, String)] = [
     (UInt64(_PAGE_UFFD_WP), "uffd_wp"),
 ]
 
+private let pteMarkerNames: [(UInt64, String)] = [(UInt64(PTE_MARKER_UFFD_WP), "uffd_wp")]
+
 private let vmFlagNames: [(UInt64, String)] = [
     (UInt64(VM_READ), "VM_READ"), (UInt64(VM_WRITE), "VM_WRITE"), (UInt64(VM_EXEC), "VM_EXEC"),
     (UInt64(VM_SHARED), "VM_SHARED"), (UInt64(VM_MAYREAD), "VM_MAYREAD"), (UInt64(VM_MAYWRITE), "VM_MAYWRITE"),
@@ -97,7 +100,7 @@ private let vmFlagNames: [(UInt64, String)] = [
     (UInt64(VM_IO), "VM_IO"), (UInt64(VM_LOCKONFAULT), "VM_LOCKONFAULT"), (UInt64(VM_DONTCOPY), "VM_DONTCOPY"),
     (UInt64(VM_ACCOUNT), "VM_ACCOUNT"), (UInt64(VM_HUGEPAGE), "VM_HUGEPAGE"),
     (UInt64(VM_NOHUGEPAGE), "VM_NOHUGEPAGE"), (UInt64(VM_UFFD_WP), "VM_UFFD_WP"),
-    (UInt64(VM_UFFD_MISSING), "VM_UFFD_MISSING"), (UInt64(VM_WIPEONFORK), "VM_WIPEONFORK"),
+    (UInt64(VM_UFFD_MISSING), "VM_UFFD_MISSING"), (UInt64(VM_UFFD_MINOR), "VM_UFFD_MINOR"), (UInt64(VM_WIPEONFORK), "VM_WIPEONFORK"),
     (UInt64(VM_SEQ_READ), "VM_SEQ_READ"), (UInt64(VM_RAND_READ), "VM_RAND_READ"),
     (UInt64(VM_DONTDUMP), "VM_DONTDUMP"), (UInt64(VM_SOFTDIRTY), "VM_SOFTDIRTY"),
 ]

@@ -16,7 +16,7 @@ public protocol StateVisitor {
 
 /// How a field's value reads.
 public enum StateFormat: UInt8, Sendable {
-    case number, address, vmFlags, pageFlags, lru, token, page, pteFlags
+    case number, address, vmFlags, pageFlags, lru, token, page, pteFlags, pteMarker
 }
 
 extension StateVisitor {
@@ -133,11 +133,14 @@ private struct StateWalk {
             visitor.field("flags", UInt64(pte.pte) & (UInt64(PAGE_SIZE) - 1), .pteFlags)
         } else {
             let entry = pte_to_swp_entry(pte)
-            if is_migration_entry(entry) {
+            if is_pte_marker_entry(entry) {
+                visitor.field("marker", UInt64(pte_marker_get(entry)), .pteMarker)
+            } else if is_migration_entry(entry) {
                 visitor.field("migrates", name(migration_entry_to_page(entry)), .page)
             } else {
                 visitor.number("swap_slot", Int(swp_offset(entry)))
             }
+            if pte_swp_uffd_wp(pte) { visitor.field("flags", UInt64(_PAGE_UFFD_WP), .pteFlags) }
         }
         visitor.leave()
     }
@@ -151,6 +154,7 @@ private struct StateWalk {
             visitor.field("flags", UInt64(pmd.pmd) & (UInt64(PAGE_SIZE) - 1), .pteFlags)
         } else {
             visitor.field("migrates", name(migration_entry_to_page(pmd_to_swp_entry(pmd))), .page)
+            if pmd_swp_uffd_wp(pmd) { visitor.field("flags", UInt64(_PAGE_UFFD_WP), .pteFlags) }
         }
         visitor.leave()
     }
