@@ -4,10 +4,6 @@
 import CKernel
 import Simulation
 
-/// Linux v6.5, include/linux/userfaultfd_k.h.
-func userfaultfd_wp(_ vma: vm_area_struct) -> Bool { vma.vm_flags & VM_UFFD_WP != 0 }
-func userfaultfd_missing(_ vma: vm_area_struct) -> Bool { vma.vm_flags & VM_UFFD_MISSING != 0 }
-
 /// Linux v6.5, include/linux/mm.h, vma_start_write(), vma_try_start_write().
 func vma_start_write(_ vma: vm_area_struct) {}
 func vma_try_start_write(_ vma: vm_area_struct) -> Bool { true }
