@@ -26,13 +26,18 @@ struct ImportStraceCommand: ParsableCommand {
     @Option(help: "The era whose operations the trace may use: \(Era.all.map(\.name).joined(separator: ", ")).")
     var era = Era.all[0].name
 
+    @Option(help: "The part of the log that becomes programs, as FIRST-LAST; what came before is the set-up.")
+    var lines: LineRange?
+
     func validate() throws {
         guard Era.named(era) == nil else { return }
         throw ValidationError("no era \(era); expected \(Era.all.map(\.name).joined(separator: ", "))")
     }
 
     func run() throws {
-        let imported = try StraceImport(try readInput(log), file: log, vocabulary: Vocabulary(Era.named(era)!))
+        let imported = try StraceImport(
+            try readInput(log), file: log, vocabulary: Vocabulary(Era.named(era)!),
+            lines: lines?.range ?? 1...Int.max)
         for sentence in imported.summary { complain(sentence) }
         guard let output else { return print(imported.trace, terminator: "") }
         do {
@@ -40,5 +45,18 @@ struct ImportStraceCommand: ParsableCommand {
         } catch {
             throw InputError("cannot write \(output)")
         }
+    }
+}
+
+/// `100-200`, `100-`, `-200`.
+struct LineRange: ExpressibleByArgument {
+    var range: ClosedRange<Int>
+
+    init?(argument: String) {
+        let ends = argument.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        guard ends.count == 2, let first = ends[0].isEmpty ? 1 : Int(ends[0]),
+            let last = ends[1].isEmpty ? Int.max : Int(ends[1]), first >= 1, first <= last
+        else { return nil }
+        range = first...last
     }
 }

@@ -44,6 +44,7 @@ enum KnownOperation {
     static let mremap = "mremap"
     static let read = "read"
     static let write = "write"
+    static let movePages = "move_pages"
     static let pin = "pin"
     static let unpin = "unpin"
     /// How devices are let in, each with what they can do then.

@@ -2,6 +2,7 @@
 // A table of operations of the tests' own, so that what the tests expect does not change with the model.
 
 import KernelModel
+import Testing
 import Traces
 
 private let body: Operation.Body = { _ in 0 }
@@ -87,3 +88,7 @@ func parse(_ text: String) throws -> Trace {
 }
 
 func op(_ name: String) -> Operation { vocabulary[name]! }
+
+extension Vocabulary: CustomTestStringConvertible {
+    public var testDescription: String { era }
+}

@@ -31,7 +31,10 @@ struct StraceArguments {
 
     /// An address, a length or another number.
     func number(_ index: Int, _ meaning: String) throws(TraceError) -> UInt {
-        let argument = call.arguments[index]
+        try number(call.arguments[index], meaning)
+    }
+
+    private func number(_ argument: ArraySlice<UInt8>, _ meaning: String) throws(TraceError) -> UInt {
         if argument.elementsEqual("NULL".utf8) { return 0 }
         var scanner = Scanner(Array(argument), file: log.file)
         _ = scanner.nextLine()
@@ -47,15 +50,19 @@ struct StraceArguments {
 
     /// Names with `|` between them.  Those that the model does not have are left out and remembered.
     mutating func flags(_ index: Int, _ names: [NamedValue]) throws(TraceError) -> Int {
+        try flags(call.arguments[index], names)
+    }
+
+    mutating func flags(_ argument: ArraySlice<UInt8>, _ names: [NamedValue]) throws(TraceError) -> Int {
         var flags = 0
-        for part in call.arguments[index].split(separator: UInt8(ascii: "|"), omittingEmptySubsequences: false) {
+        for part in argument.split(separator: UInt8(ascii: "|"), omittingEmptySubsequences: false) {
             let word = String(decoding: part, as: UTF8.self)
             if let value = names.first(where: { $0.name == word })?.value {
                 flags |= value
             } else if word != "0" {
                 guard let first = part.first, isWordByte(first) else {
                     throw log.error(
-                        call, at: call.arguments[index], "found \(quoted(part)) for flags",
+                        call, at: argument, "found \(quoted(part)) for flags",
                         expected: "names, joined by '|'")
                 }
                 // A call has a few; a line that has thousands is not from strace.
@@ -70,7 +77,11 @@ struct StraceArguments {
         let argument = call.arguments[index]
         if argument.elementsEqual("-1".utf8) { return nil }
         let digits = argument.prefix(while: isDigit)
-        let rest = argument.dropFirst(digits.count)
+        var rest = argument.dropFirst(digits.count)
+        let deleted = Array("(deleted)".utf8)
+        if rest.count > deleted.count && rest.suffix(deleted.count).elementsEqual(deleted) {
+            rest = rest.dropLast(deleted.count)
+        }
         guard let number = Int(String(decoding: digits, as: UTF8.self)),
             rest.isEmpty || rest.first == UInt8(ascii: "<") && rest.last == UInt8(ascii: ">")
         else {
@@ -78,5 +89,56 @@ struct StraceArguments {
                 call, at: argument, "found \(quoted(argument)) for a file descriptor", expected: "a number or '-1'")
         }
         return (number, rest.isEmpty ? nil : String(decoding: rest.dropFirst().dropLast(), as: UTF8.self))
+    }
+
+    // MARK: - Structs and lists
+
+    /// Whether an argument is shown as what it points to; strace shows the address of what it does not know.
+    func isDecoded(_ index: Int) -> Bool {
+        [UInt8(ascii: "{"), UInt8(ascii: "[")].contains(call.arguments[index].first)
+    }
+
+    /// What stands behind `name=` in a struct; with several of that name, the first.
+    func field(_ index: Int, _ name: String) throws(TraceError) -> ArraySlice<UInt8> {
+        guard let value = fields(index, name).first else {
+            throw log.error(call, at: call.arguments[index], "no '\(name)' in \(call.name)", expected: "'\(name)='")
+        }
+        return value
+    }
+
+    func number(_ index: Int, field name: String) throws(TraceError) -> UInt {
+        try number(try field(index, name), "'\(name)'")
+    }
+
+    mutating func flags(_ index: Int, field name: String, _ names: [NamedValue]) throws(TraceError) -> Int {
+        try flags(try field(index, name), names)
+    }
+
+    /// The numbers of all fields of a name: of each of some structs.
+    func numbers(_ index: Int, fields name: String) throws(TraceError) -> [UInt] {
+        var numbers: [UInt] = []
+        for value in fields(index, name) { numbers.append(try number(value, "'\(name)'")) }
+        return numbers
+    }
+
+    /// `[0x1000, 0x2000, ...]`: the last dots stand for what strace did not show.
+    func numbers(_ index: Int, _ meaning: String) throws(TraceError) -> [UInt] {
+        var numbers: [UInt] = []
+        let isSeparator = { (byte: UInt8) in byte == UInt8(ascii: ",") || byte == UInt8(ascii: " ") }
+        for item in call.arguments[index].dropFirst().dropLast().split(whereSeparator: isSeparator)
+        where !item.elementsEqual("...".utf8) {
+            numbers.append(try number(item, meaning))
+        }
+        return numbers
+    }
+
+    private func fields(_ index: Int, _ name: String) -> [ArraySlice<UInt8>] {
+        let wanted = Array(name.utf8)
+        return call.arguments[index].split(whereSeparator: { ",{}[] ".utf8.contains($0) }).compactMap { part in
+            guard let equals = part.firstIndex(of: UInt8(ascii: "=")), part[..<equals].elementsEqual(wanted) else {
+                return nil
+            }
+            return part[(equals + 1)...]
+        }
     }
 }

@@ -8,20 +8,32 @@ struct StraceCollector {
     let log: StraceLog
     let tasks: StraceTasks
     let vocabulary: Vocabulary
+    /// The part that becomes programs.
+    let window: StraceWindow
     private(set) var translator: StraceTranslator
-    /// Leading mappings of the first thread.
+    /// Leading mappings of the first thread; with a window, what came before it, as far as that is needed.
     private(set) var setup: [RealStep] = []
     /// By task.
     private(set) var programs: [[RealStep]]
     /// Calls beyond what a program may have, by task.
     private(set) var beyondLimit: [Int]
     private(set) var droppedTouches = 0
+    /// Calls behind the window that could be steps.
+    private(set) var behindWindow = 0
+    /// Steps before the window that the set-up has no room for.
+    private(set) var droppedSetup = 0
     var droppedMappings = 0
-    private var inSetup = true
+    private var inSetup: Bool
 
-    init(_ log: StraceLog, processes: Int, _ vocabulary: Vocabulary) throws(TraceError) {
+    init(
+        _ log: StraceLog, processes: Int, window: StraceWindow, _ vocabulary: Vocabulary
+    ) throws(TraceError) {
         self.log = log
-        tasks = StraceTasks(log, processes: processes) { StraceTranslator.isStep($0, vocabulary) }
+        self.window = window
+        inSetup = !window.hasPast
+        tasks = StraceTasks(log, processes: processes) {
+            window.contains($0) && StraceTranslator.isStep($0, vocabulary)
+        }
         self.vocabulary = vocabulary
         translator = StraceTranslator(log, vocabulary, spaces: tasks.spaces.count)
         let count = tasks.selection.count
@@ -41,20 +53,30 @@ struct StraceCollector {
         }
         var created = tasks.spaces.indices.filter { tasks.spaces[$0].process != nil && tasks.spaces[$0].creator != nil }
         for (index, call) in log.calls.enumerated() {
+            if window.isBehind(call) {
+                behindWindow += StraceTranslator.isStep(call, vocabulary) ? 1 : 0
+                continue
+            }
             if let space = created.first, tasks.spaces[space].creation == index {
                 created.removeFirst()
                 inSetup = false
                 fork(tasks.spaces[space].process!, space, from: tasks.spaces[space].creator!, knowsParent: true)
                 continue
             }
-            guard let thread = tasks[call.pid], let task = tasks.threads[thread].task else { continue }
-            if isFull(task) {
-                beyondLimit[task] += StraceTranslator.isStep(call, vocabulary) ? 1 : 0
-            } else {
-                add(try translator.steps(for: call, space: tasks.threads[thread].space), to: task)
+            guard let thread = tasks[call.pid], case let space = tasks.threads[thread].space else { continue }
+            if window.isBefore(call) {
+                if let process = tasks.spaces[space].process {
+                    addToSetup(try translator.steps(for: call, space: space), process)
+                }
+            } else if let task = tasks.threads[thread].task {
+                if isFull(task) {
+                    beyondLimit[task] += StraceTranslator.isStep(call, vocabulary) ? 1 : 0
+                } else {
+                    add(try translator.steps(for: call, space: space), to: task)
+                }
             }
         }
-        dropBystanders()
+        if window.hasPast { keepWhatTheWindowNeeds() } else { dropBystanders() }
         cutToLimits()
         dropTouches()
     }
@@ -70,19 +92,45 @@ struct StraceCollector {
         guard let operation = vocabulary[KnownOperation.fork], operation.parameters.count == 1 else { return }
         let parent = tasks.selected(creator)
         let parentSpace = tasks.threads[parent].space
-        let steps = translator.fork(from: parentSpace, to: space, knowsParent: knowsParent && parent == creator)
-        let step = RealStep(
+        let knowsParent = knowsParent && tasks.threads[creator].space == parentSpace
+        let steps = translator.fork(from: parentSpace, to: space, knowsParent: knowsParent)
+        let call = tasks.spaces[space].creation.map { log.calls[$0] }
+        var step = RealStep(
             operation: operation, arguments: [.value(process)], image: translator.spaces[parentSpace].image,
-            kind: .fork,
-            line: tasks.spaces[space].creation.map { log.calls[$0].line })
-        if tasks.spaces[space].creator == nil {
+            kind: .fork, line: call?.line)
+        if call?.sharesUntilExecve ?? false { step.note = "shares the memory until execve(), here a copy" }
+        let isEarlier = call.map(window.isBefore) ?? true
+        if isEarlier {
+            step.process = tasks.spaces[parentSpace].process ?? 0
             setup.append(step)
         } else {
-            programs[task(of: parent)].append(step)
+            programs[task(of: parent)] += [step] + translator.accessAfterFork(parentSpace)
         }
-        if let own = tasks.threads.first(where: { $0.space == space && $0.task != nil })?.task {
+        if isEarlier && window.hasPast {
+            addToSetup(steps, process)
+        } else if let own = tasks.threads.first(where: { $0.space == space && $0.task != nil })?.task {
             programs[own] += steps
         }
+    }
+
+    private mutating func addToSetup(_ steps: [RealStep], _ process: Int) {
+        for var step in steps {
+            step.process = process
+            let touch = step.isAdviceForLater ? setup.popTouch(within: step) : nil
+            setup += [step] + (touch.map { [$0] } ?? [])
+        }
+        if setup.count >= Self.mostSetup { setup = setup.withoutUndone }
+        if setup.count >= Self.mostSetup { droppedSetup += setup.removeOldest(Self.mostSetup / 2) }
+    }
+
+    /// Before what the window does not need is left out.
+    private static let mostSetup = 4096
+
+    private mutating func keepWhatTheWindowNeeds() {
+        setup = setup.withoutUndone.neededBy(programs.flatMap { $0 })
+        let room = MachineShape.maximalOps
+        if withoutTouches(setup) > room { setup = setup.withoutContents(wanted: room) }
+        if withoutTouches(setup) > room { droppedSetup += setup.removeOldest(room) }
     }
 
     private func withoutTouches(_ steps: [RealStep]) -> Int {
@@ -95,8 +143,15 @@ struct StraceCollector {
     }
 
     private mutating func add(_ steps: [RealStep], to task: Int) {
+        var steps = steps
+        // Who says how memory is to be used has not used it before.
+        if let advice = steps.first, advice.isAdviceForLater {
+            if inSetup && task == 0, let touch = setup.popTouch(within: advice) { steps.append(touch) }
+            if let touch = programs[task].popTouch(within: advice) { steps.append(touch) }
+        }
         for step in steps {
-            inSetup = inSetup && (task != 0 || step.kind == .mapping || step.kind == .touch)
+            inSetup =
+                inSetup && (task != 0 || step.kind == .mapping || step.kind == .touch || step.isAdviceForLater)
             if inSetup && task == 0 {
                 setup.append(step)
             } else {

@@ -9,12 +9,23 @@ public struct StraceImport: Sendable {
     /// What was scaled and what was left out, in sentences; the trace has them as comments.
     public let summary: [String]
 
-    /// - Parameter file: the log's name, for errors and the summary.
-    public init(_ log: [UInt8], file: String, vocabulary: Vocabulary) throws(TraceError) {
+    /// - Parameters:
+    ///   - file: the log's name, for errors and the summary.
+    ///   - lines: the part that becomes programs; what came before is the set-up.
+    public init(
+        _ log: [UInt8], file: String, vocabulary: Vocabulary, lines: ClosedRange<Int> = 1...Int.max
+    ) throws(TraceError) {
         let log = try StraceLog(log, file: file)
-        var collector = try StraceCollector(log, processes: MachineShape.maximalProcesses, vocabulary)
-        for processes in (1..<MachineShape.maximalProcesses).reversed() where !collector.fits {
-            collector = try StraceCollector(log, processes: processes, vocabulary)
+        let window = StraceWindow(lines: lines)
+        guard log.calls.contains(where: window.contains) else {
+            throw TraceError(
+                file: file, line: min(lines.lowerBound, log.lines + 1), column: 1,
+                problem: "no call from line \(lines.lowerBound) on", expected: "a part of the log")
+        }
+        let most = MachineShape.maximalProcesses
+        var collector = try StraceCollector(log, processes: most, window: window, vocabulary)
+        for processes in (1..<most).reversed() where !collector.fits {
+            collector = try StraceCollector(log, processes: processes, window: window, vocabulary)
         }
         let scaling = StraceScaling(collector)
         let trace = scaling.trace(vocabulary)

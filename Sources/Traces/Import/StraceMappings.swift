@@ -15,20 +15,23 @@ extension StraceCollector {
     mutating func dropBystanders() {
         var kept = Array(repeating: PageSet(), count: translator.images)
         var bystanders = Array(repeating: 0, count: translator.images)
+        var files: [Int: PageSet] = [:]
         for step in allSteps where step.kind == .other {
             for range in step.ranges { kept[step.image].insert(range) }
+            if let (file, pages) = step.fileReach { files[file, default: PageSet()].insert(pages) }
         }
         for step in allSteps where step.operation.name == KnownOperation.mmap {
             guard let range = step.ranges.first else { continue }
-            if !kept[step.image].overlaps(range) {
+            let isWorkedOn = step.fileReach.map { files[$0.file]?.overlaps($0.pages) ?? false } ?? false
+            if !kept[step.image].overlaps(range) && !isWorkedOn {
                 bystanders[step.image] += 1
                 if bystanders[step.image] > keptBystanders { continue }
             }
             kept[step.image].insert(range)
         }
         keepSteps { step in
-            let pages = step.kind == .touch ? step.touchedPage.map { [$0] } ?? [] : step.ranges
-            return step.kind == .other || pages.isEmpty || pages.contains { kept[step.image].overlaps($0) }
+            guard step.kind != .other, let pages = step.pages else { return true }
+            return pages.contains { kept[step.image].overlaps($0) }
         }
         droppedMappings = bystanders.reduce(0) { $0 + max($1 - keptBystanders, 0) }
     }
@@ -49,25 +52,16 @@ extension StraceCollector {
                 largest[space] = max(largest[space], pieces[space].ranges.count)
             }
         }
-        follow(setup, tasks.threads[0].space)
+        for step in setup {
+            follow([step], tasks.spaces.firstIndex { $0.process == step.process } ?? 0)
+        }
         // Parents come before their children.
         for (task, thread) in tasks.selection.enumerated() { follow(programs[task], thread.space) }
         return largest.reduce(0, +) <= maximalMappings
     }
 }
 
-extension RealStep {
-    fileprivate var touchedPage: Range<UInt>? {
-        guard case .address(let address)? = arguments.first else { return nil }
-        return address.page..<address.page + 1
-    }
-}
-
 extension PageSet {
-    func overlaps(_ range: Range<UInt>) -> Bool {
-        ranges.contains { $0.overlaps(range) }
-    }
-
     /// What a step does to the mappings: each range is one.
     fileprivate mutating func follow(_ step: RealStep) {
         switch step.operation.name {

@@ -9,6 +9,8 @@ struct RealStep {
     var arguments: [RealArgument]
     /// Whose addresses these are: a process has new ones after execve().
     var image: Int
+    /// In the set-up: the process that does it.
+    var process = 0
     var kind: Kind
     /// Where the log has it; nil: it is not in the log.
     var line: Int?
@@ -23,6 +25,31 @@ struct RealStep {
         /// An access that strace cannot see; the first that goes if there is too much.
         case touch
         case fork
+    }
+
+    /// The part of a file that the step names, in pages; empty where it is about the file or about its end.
+    var fileRange: (file: Int, pages: Range<UInt>)? {
+        var file: Int?
+        var start: UInt = 0
+        var count: UInt?
+        for argument in arguments {
+            switch argument {
+            case .file(let known?): file = known
+            case .offset(let page, let known?): (file, start, count) = (known, page, count ?? 1)
+            case .filePages(let pages, _): count = pages
+            case .fileSize(let page, let known): (file, start) = (known, page)
+            case .length(let address, let bytes): count = pageRange(address, bytes).map { UInt($0.count) }
+            default: break
+            }
+        }
+        guard let file, start < UInt.max / 2, count ?? 0 < UInt.max / 2 else { return nil }
+        return (file, start..<start + (count ?? 0))
+    }
+
+    /// The part of a file that the step may change or be changed by.
+    var fileReach: (file: Int, pages: Range<UInt>)? {
+        guard let (file, pages) = fileRange else { return nil }
+        return (file, pages.isEmpty ? pages.lowerBound..<UInt.max / 2 : pages)
     }
 
     /// Real pages that the step uses: those of its lengths, and single ones.  An access to a new mapping cuts
@@ -56,6 +83,12 @@ enum RealArgument {
     case file(Int?)
     /// An offset in pages into a file.
     case offset(UInt, file: Int?)
+    /// So many pages of a file behind an offset.
+    case filePages(UInt, file: Int)
+    /// A file's size in pages.
+    case fileSize(UInt, file: Int)
+    /// A node of the machine.
+    case node(UInt)
     /// The first page of user space, and its size.
     case wholeStart, wholeLength
 }
@@ -76,9 +109,22 @@ struct PageSet {
     /// In rising order, without overlaps.
     private(set) var ranges: [Range<UInt>] = []
 
+    init(_ ranges: [Range<UInt>] = []) {
+        for range in ranges { insert(range) }
+    }
+
     mutating func insert(_ range: Range<UInt>) {
+        guard !range.isEmpty else { return }
         remove(range)
         ranges.insert(range, at: ranges.firstIndex { $0.lowerBound > range.lowerBound } ?? ranges.count)
+    }
+
+    func overlaps(_ range: Range<UInt>) -> Bool {
+        ranges.contains { $0.overlaps(range) }
+    }
+
+    func covers(_ range: Range<UInt>) -> Bool {
+        missing(from: range).isEmpty
     }
 
     mutating func remove(_ range: Range<UInt>) {

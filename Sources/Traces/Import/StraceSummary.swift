@@ -15,9 +15,15 @@ struct StraceSummary {
             "Imported from \(printable(log.file)): \(counted(log.lines, "line")), \(counted(log.calls.count, "call")), "
                 + "\(counted(tasks.threads.count, "process or thread", "processes and threads"))."
         ]
+        if collector.window.hasPast {
+            sentences.append(
+                "From line \(collector.window.lines.lowerBound) on; of what came before, the set-up has what is needed."
+            )
+        }
         sentences += addresses + files
         sentences.append(
-            "Reads and writes stand for the accesses that strace does not see: one to each new mapping"
+            "Reads and writes stand for the accesses that strace does not see: one to each new mapping, and one of parent "
+                + "and child after a fork"
                 + (collector.droppedTouches > 0
                     ? "; \(collector.droppedTouches) of them are left out for want of room." : "."))
         return sentences + leftOut
@@ -27,8 +33,13 @@ struct StraceSummary {
         let machine = scaling.machine
         var sentence =
             "Scaled: \(scaling.realPages) pages of addresses onto \(scaling.userPages), in their order; 1 to 63 pages "
-            + "become 1, and one more for each factor of 64. A huge page is \(machine.ptrsPerPte) pages; where huge "
-            + "pages could lie is not kept."
+            + "become 1, and one more for each factor of 64. A huge page is \(machine.ptrsPerPte) pages"
+        if scaling.hugeRanges > 0 {
+            sentence +=
+                "; of \(counted(scaling.hugeRanges, "range")) that the program wants huge pages for, "
+                + "\(scaling.hugeRangesKept) can have them as there"
+        }
+        sentence += "."
         if scaling.piecesShare { sentence += " There are more ranges than pages, so some of them share a page." }
         return [sentence]
     }
@@ -50,9 +61,20 @@ struct StraceSummary {
         let others = tasks.threads.filter { $0.task == nil }
         if !others.isEmpty {
             let pids = others.compactMap(\.pid).map(String.init)
+            let calls = others.reduce(0) { $0 + $1.calls }
             sentences.append(
                 "Left out: \(counted(others.count, "process or thread", "processes and threads")) that did less or "
-                    + "nothing here (\(listed(pids, "and"))).")
+                    + "nothing here (\(listed(pids, "and"))), with \(counted(calls, "call")).")
+        }
+        if collector.behindWindow > 0 {
+            sentences.append(
+                "Left out: \(counted(collector.behindWindow, "call")) behind line \(collector.window.lines.upperBound)."
+            )
+        }
+        if collector.droppedSetup > 0 {
+            sentences.append(
+                "Left out: the first \(counted(collector.droppedSetup, "step")) before line "
+                    + "\(collector.window.lines.lowerBound), which the set-up has no room for.")
         }
         if collector.droppedMappings > 0 {
             sentences.append(
@@ -63,9 +85,7 @@ struct StraceSummary {
                 "Left out: the last \(counted(count, "call")) of t\(task), which has more than "
                     + "\(MachineShape.maximalOps) steps.")
         }
-        if !collector.translator.leftOut.isEmpty {
-            sentences.append("Left out, since nothing here stands for it: \(collector.translator.leftOut.text).")
-        }
+        sentences += collector.translator.leftOut.sentences.map { "Left out, \($0)." }
         if !collector.translator.unknownFlags.isEmpty {
             sentences.append("Flags left out: \(listed(collector.translator.unknownFlags.names, "and")).")
         }

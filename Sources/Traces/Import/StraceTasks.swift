@@ -102,6 +102,9 @@ extension StraceLog.Call {
         return pid
     }
 
+    /// Whether the child uses its parent's memory, but for a moment only.
+    var sharesUntilExecve: Bool { name == "vfork" || mentions("CLONE_VFORK") }
+
     func mentions(_ word: String) -> Bool {
         let bytes = Array(word.utf8)
         return arguments.contains { argument in
