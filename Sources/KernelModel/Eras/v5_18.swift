@@ -26,6 +26,8 @@ extension Era {
             install_migrate_callers_v5_18(ops)
             install_memory_zap_v5_18(ops)
             install_userfaultfd(ops)
+            install_khugepaged_v5_18(ops)
         },
-        operations: Era.v5_13.operations + [.sva_bind_device, .sva_read, .sva_write] + Operation.userfaultfd)
+        operations: Era.v5_13.operations + [.sva_bind_device, .sva_read, .sva_write, .khugepaged]
+            + Operation.userfaultfd)
 }

@@ -60,6 +60,11 @@ private func mmu_notifier_invalidate_range(_ mm: mm_struct, _ start: UInt, _ end
     if let svm = mm.intel_svm { intel_invalidate_range(svm, start, end) }
 }
 
+/// Linux v5.13, include/linux/mmu_notifier.h, mmu_notifier_test_young().
+func mmu_notifier_test_young(_ mm: mm_struct, _ address: UInt) -> Bool {
+    mm.notifier_subscriptions.map { secondary_mmu_test_young($0, address) } ?? false
+}
+
 /// Linux v5.13, include/linux/mmu_notifier.h, mmu_notifier_clear_flush_young().
 private func mmu_notifier_clear_flush_young(_ mm: mm_struct, _ start: UInt, _ end: UInt) -> Bool {
     noteRange(EVENT_mmu_notifier_young, mm, start, end)

@@ -60,6 +60,18 @@ func pgtable_trans_huge_deposit(_ mm: mm_struct, _ pmdp: UnsafeMutablePointer<pm
     mm.pmd_huge_pte = table
 }
 
+/// Takes a page table away from the hardware: what is flushed are ptes.
+/// Linux v5.13, mm/pgtable-generic.c, pmdp_collapse_flush().
+func pmdp_collapse_flush(
+    _ vma: vm_area_struct, _ address: UInt, _ pmdp: UnsafeMutablePointer<pmd_t>, _ function: StaticString = #function
+) -> pmd_t {
+    BUG_ON(address & ~PMD_MASK() != 0, "address & ~HPAGE_PMD_MASK")
+    BUG_ON(pmd_trans_huge(pmdp.pointee), "pmd_trans_huge(*pmdp)")
+    let pmd = pmdp_huge_get_and_clear(vma.vm_mm, address, pmdp, function)
+    flush_tlb_range(vma, address, address + PMD_SIZE())
+    return pmd
+}
+
 /// Linux v5.13, mm/pgtable-generic.c, pgtable_trans_huge_withdraw().
 func pgtable_trans_huge_withdraw(_ mm: mm_struct, _ pmdp: UnsafeMutablePointer<pmd_t>) -> pgtable_t {
     BUG_ON(mm.pmd_huge_pte == nil, "!pmd_huge_pte")

@@ -141,6 +141,18 @@ func secondary_mmu_clear_flush_young(_ mmu: secondary_mmu, _ start: UInt, _ end:
     return young
 }
 
+/// Linux v5.13, virt/kvm/kvm_main.c, kvm_mmu_notifier_test_young().
+func secondary_mmu_test_young(_ mmu: secondary_mmu, _ address: UInt) -> Bool {
+    spin_lock(mmu.lock)
+    var young = false
+    for index in 0..<Int(SECONDARY_MMU_ENTRIES) {
+        let entry = mmu.entry(index)
+        if entry.pointee.address == address { young = young || entry.pointee.young != 0 }
+    }
+    spin_unlock(mmu.lock)
+    return young
+}
+
 /// Linux v5.13, virt/kvm/kvm_main.c, kvm_mmu_notifier_release().
 func secondary_mmu_release(_ mmu: secondary_mmu) {
     spin_lock(mmu.lock)

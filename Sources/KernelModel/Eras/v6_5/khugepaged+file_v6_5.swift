@@ -9,11 +9,15 @@
 import CKernel
 import Simulation
 
+func install_khugepaged_file_v6_5(_ ops: kernel_ops) {
+    ops.collapse_file = collapse_file
+}
+
 /// The parts of collapse_file() yield under its name.
 private let collapse_file_name: StaticString = "collapse_file"
 
 /// Linux v6.5, mm/khugepaged.c, collapse_file().
-func collapse_file(
+private func collapse_file(
     _ mm: mm_struct, _ addr: UInt, _ mapping: address_space, _ start: UInt,
     _ cc: UnsafeMutablePointer<collapse_control>
 ) -> Int32 {

@@ -12,52 +12,6 @@ func install_khugepaged_retract_v6_5(_ ops: kernel_ops) {
     ops.retract_page_tables = retract_page_tables
 }
 
-// MARK: - What could not be done at once
-
-/// khugepaged's slot of an mm.  khugepaged_mm_lock is held.
-/// Linux v6.5, mm/mm_slot.h, mm_slot_lookup().
-func mm_slot_lookup(_ mm: mm_struct) -> khugepaged_mm_slot? {
-    let mm_head = kernel.khugepaged_scan.mm_head
-    var node = mm_head.next
-    while node !== mm_head {
-        if mm_slot_of(node).mm === mm { return mm_slot_of(node) }
-        node = node.next
-    }
-    return nil
-}
-
-/// Has khugepaged call collapse_pte_mapped_thp() later, if it knows the mm and has room.
-/// Linux v6.5, mm/khugepaged.c, khugepaged_add_pte_mapped_thp().
-@discardableResult
-func khugepaged_add_pte_mapped_thp(_ mm: mm_struct, _ addr: UInt) -> Bool {
-    BUG_ON(addr & ~PMD_MASK() != 0, "addr & ~HPAGE_PMD_MASK")
-    spin_lock(kernel.khugepaged_mm_lock)
-    defer { spin_unlock(kernel.khugepaged_mm_lock) }
-    guard let mm_slot = mm_slot_lookup(mm), mm_slot.nr_pte_mapped_thp < MAX_PTE_MAPPED_THP else { return false }
-    mm_slot.address(Int(mm_slot.nr_pte_mapped_thp)).pointee = addr
-    mm_slot.nr_pte_mapped_thp += 1
-    return true
-}
-
-/// Linux v6.5, mm/khugepaged.c, khugepaged_collapse_pte_mapped_thps().
-func khugepaged_collapse_pte_mapped_thps(_ mm_slot: khugepaged_mm_slot) {
-    let mm = mm_slot.mm
-    yield_point("nr_pte_mapped_thp")
-    if mm_slot.nr_pte_mapped_thp == 0 { return }
-    if !down_write_trylock(mm.mmap_lock) { return }
-    if !hpage_collapse_test_exit(mm) {
-        var i = 0
-        while i < Int(mm_slot.nr_pte_mapped_thp) {
-            _ = ops.collapse_pte_mapped_thp(mm, mm_slot.address(i).pointee, false)
-            yield_point("nr_pte_mapped_thp")
-            i += 1
-        }
-    }
-    yield_point("nr_pte_mapped_thp")
-    mm_slot.nr_pte_mapped_thp = 0
-    up_write(mm.mmap_lock)
-}
-
 // MARK: - One page table
 
 /// Maps the huge page, which is locked, by an empty pmd.

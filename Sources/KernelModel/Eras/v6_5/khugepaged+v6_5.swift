@@ -11,17 +11,11 @@ import CKernel
 import Simulation
 
 func install_khugepaged_v6_5(_ ops: kernel_ops) {
-    ops.collapse_file = collapse_file
+    install_khugepaged_file_v6_5(ops)
     install_khugepaged_retract_v6_5(ops)
     install_khugepaged_scan_v6_5(ops)
     ops.madvise_collapse = madvise_collapse_v6_5
 }
-
-// MARK: - What khugepaged bears (sysfs), for its own work alone
-
-var khugepaged_max_ptes_none: Int { hpage_pmd_nr - 1 }
-var khugepaged_max_ptes_swap: Int { hpage_pmd_nr / 8 }
-var khugepaged_max_ptes_shared: Int { hpage_pmd_nr / 2 }
 
 // MARK: - vmas
 
@@ -102,11 +96,6 @@ func check_pmd_still_valid(_ mm: mm_struct, _ address: UInt, _ pmd: UnsafeMutabl
 
 // MARK: - The huge page
 
-/// Forgets what an earlier scan has found.
-func clear_node_load(_ cc: UnsafeMutablePointer<collapse_control>) {
-    for nid in 0..<Int(MAX_NUMNODES) { node_load(cc, nid).pointee = 0 }
-}
-
 /// The first of the nodes that have most of the small pages.  Others that have as many are asked where this one
 /// has nothing, as all are.
 /// Linux v6.5, mm/khugepaged.c, hpage_collapse_find_target_node().
@@ -139,19 +128,6 @@ func vma_lookup(_ mm: mm_struct, _ address: UInt) -> vm_area_struct? {
 func mmgrab(_ mm: mm_struct) {
     yield_point("mm_count")
     mm.mm_count += 1
-}
-
-/// Clears a pmd that leads to a page table, and flushes what the ptes allowed.
-/// Linux v6.5, mm/pgtable-generic.c, pmdp_collapse_flush().
-func pmdp_collapse_flush(
-    _ vma: vm_area_struct, _ address: UInt, _ pmdp: UnsafeMutablePointer<pmd_t>,
-    _ function: StaticString = #function
-) -> pmd_t {
-    BUG_ON(address & ~PMD_MASK() != 0, "address & ~HPAGE_PMD_MASK", function)
-    BUG_ON(pmd_trans_huge(pmdp.pointee), "pmd_trans_huge(*pmdp)", function)
-    let pmd = pmdp_huge_get_and_clear(vma.vm_mm, address, pmdp, function)
-    flush_tlb_range(vma, address, address + PMD_SIZE())
-    return pmd
 }
 
 /// Waits for walks with interrupts off.  Linux v6.5, mm/mmu_gather.c, tlb_remove_table_sync_one().
