@@ -26,18 +26,20 @@ func install_userfaultfd(_ ops: kernel_ops) {
 /// Linux v5.18-rc1, fs/userfaultfd.c, userfaultfd_must_wait().  From v5.19 on a marker is as good as nothing; from
 /// v6.5 on the page table may be gone.
 private func userfaultfd_must_wait(_ mm: mm_struct, _ address: UInt, _ reason: UInt) -> Bool {
+    let function: StaticString = #function
     let pmd = pmd_offset(mm, address)
-    yield_point("pmd")
-    let _pmd = pmd.pointee
-    if pmd_none(_pmd) { return true }
-    if !pmd_present(_pmd) { return false }
-    if pmd_trans_huge(_pmd) { return !pmd_write(_pmd) && reason & VM_UFFD_WP != 0 }
-    rcu_read_lock()
-    let pte = page_table_pte(pmd_page_table(_pmd), address)
-    yield_point("pte")
-    let ptent = pte.pointee
-    rcu_read_unlock()
-    return pte_none_mostly(ptent) || !pte_write(ptent) && reason & VM_UFFD_WP != 0
+    while true {
+        yield_point("pmd")
+        let _pmd = pmd.pointee
+        if pmd_none(_pmd) { return true }
+        if !pmd_present(_pmd) { return false }
+        if pmd_trans_huge(_pmd) { return !pmd_write(_pmd) && reason & VM_UFFD_WP != 0 }
+        guard let pte = ops.__pte_offset_map(pmd, address, nil, function.cString) else { continue }
+        yield_point("pte")
+        let ptent = pte.pointee
+        ops.pte_unmap(pte)
+        return pte_none_mostly(ptent) || !pte_write(ptent) && reason & VM_UFFD_WP != 0
+    }
 }
 
 /// Lets user space know of a fault and waits until it has been dealt with.  The mmap_lock has been dropped if

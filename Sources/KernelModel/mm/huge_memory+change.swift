@@ -7,11 +7,11 @@ import Simulation
 
 func install_huge_memory_change(_ ops: kernel_ops) {
     ops.zap_huge_pmd = zap_huge_pmd
-    ops.change_huge_pmd = change_huge_pmd
+    ops.change_huge_pmd = { change_huge_pmd($0, $1, $2, $3, $4, protectsEntries: false) }
     ops.move_huge_pmd = move_huge_pmd
     ops.madvise_free_huge_pmd = madvise_free_huge_pmd
     ops.follow_trans_huge_pmd = follow_trans_huge_pmd
-    ops.set_pmd_migration_entry = set_pmd_migration_entry
+    ops.set_pmd_migration_entry = { set_pmd_migration_entry($0, $1, protectsEntries: false) }
     ops.remove_migration_pmd = remove_migration_pmd
 }
 
@@ -55,8 +55,11 @@ private func zap_huge_pmd(
 /// Gives a huge pmd new access rights: 0 if there is none, 1 if nothing has to be flushed, HPAGE_PMD_NR
 /// otherwise.
 /// Linux v5.13, mm/huge_memory.c, change_huge_pmd().
-private func change_huge_pmd(
-    _ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ prot: UInt, _ cp_flags: UInt
+///
+/// - Parameter protectsEntries: write protection by userfaultfd reaches a huge page that migrates, as from v6.3 on.
+func change_huge_pmd(
+    _ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ prot: UInt, _ cp_flags: UInt,
+    protectsEntries: Bool
 ) -> Int32 {
     let prot_numa = cp_flags & MM_CP_PROT_NUMA != 0
     guard let ptl = __pmd_trans_huge_lock(pmd, vma) else { return 0 }
@@ -64,12 +67,18 @@ private func change_huge_pmd(
     if is_swap_pmd(pmd.pointee) {
         let entry = pmd_to_swp_entry(pmd.pointee)
         BUG_ON(!is_pmd_migration_entry(pmd.pointee), "!is_pmd_migration_entry(*pmd)")
+        var newpmd = pmd.pointee
         // Whether the vma may write is for the fault after the migration to find out.
         if is_write_migration_entry(entry) {
-            var newpmd = swp_entry_to_pmd(make_migration_entry_read(entry))
+            newpmd = swp_entry_to_pmd(make_migration_entry_read(entry))
             if pmd_swp_uffd_wp(pmd.pointee) { newpmd = pmd_swp_mkuffd_wp(newpmd) }
-            set_pmd_at(vma.vm_mm, address, pmd, newpmd)
         }
+        if protectsEntries && cp_flags & MM_CP_UFFD_WP != 0 {
+            newpmd = pmd_swp_mkuffd_wp(newpmd)
+        } else if protectsEntries && cp_flags & MM_CP_UFFD_WP_RESOLVE != 0 {
+            newpmd = pmd_swp_clear_uffd_wp(newpmd)
+        }
+        if !pmd_same(pmd.pointee, newpmd) { set_pmd_at(vma.vm_mm, address, pmd, newpmd) }
         spin_unlock(ptl)
         return 1
     }
@@ -209,13 +218,18 @@ private func mlock_huge_page(_ page: page) {
 
 /// Replaces a huge page by a migration entry, under the pmd lock that the walk holds.
 /// Linux v5.13, mm/huge_memory.c, set_pmd_migration_entry().
-private func set_pmd_migration_entry(_ pvmw: UnsafeMutablePointer<page_vma_mapped_walk>, _ page: page) {
+///
+/// - Parameter protectsEntries: write protection by userfaultfd is kept, as from v6.3 on.
+func set_pmd_migration_entry(
+    _ pvmw: UnsafeMutablePointer<page_vma_mapped_walk>, _ page: page, protectsEntries: Bool
+) {
     guard let pmd = pvmw.pointee.pmd, pvmw.pointee.pte == nil else { return }
     let vma = pvmw.pointee.vma
     let pmdval = pmdp_invalidate(vma, pvmw.pointee.address, pmd)
     if pmd_dirty(pmdval) { ops.set_page_dirty(page) }
-    let entry = make_migration_entry(page, pmd_write(pmdval))
-    set_pmd_at(vma.vm_mm, pvmw.pointee.address, pmd, swp_entry_to_pmd(entry))
+    var entry = swp_entry_to_pmd(make_migration_entry(page, pmd_write(pmdval)))
+    if protectsEntries && pmd_uffd_wp(pmdval) { entry = pmd_swp_mkuffd_wp(entry) }
+    set_pmd_at(vma.vm_mm, pvmw.pointee.address, pmd, entry)
     ops.page_remove_rmap(page, vma, true)
     ops.put_page(page)
 }

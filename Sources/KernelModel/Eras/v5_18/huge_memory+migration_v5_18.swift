@@ -48,7 +48,7 @@ private func remove_migration_pmd(_ pvmw: UnsafeMutablePointer<page_vma_mapped_w
     get_page(new)
     var pmde = pmd_mkold(mk_huge_pmd(new, vm_page_prot(vma)))
     if is_write_migration_entry(entry) { pmde = maybe_pmd_mkwrite(pmde, vma) }
-    if pmd_uffd_wp(pmd.pointee) { pmde = pmd_wrprotect(pmd_mkuffd_wp(pmde)) }
+    if pmd_swp_uffd_wp(pmd.pointee) { pmde = pmd_wrprotect(pmd_mkuffd_wp(pmde)) }
     if PageAnon(new) {
         ops.page_add_anon_rmap(new, vma, start, true)
     } else {

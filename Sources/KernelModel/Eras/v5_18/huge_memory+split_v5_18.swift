@@ -36,7 +36,7 @@ private func __split_huge_pmd_locked(
         let entry = pmd_to_swp_entry(pmd.pointee)
         page = migration_entry_to_page(entry)
         write = is_write_migration_entry(entry)
-        uffd_wp = pmd_uffd_wp(pmd.pointee)
+        uffd_wp = pmd_swp_uffd_wp(pmd.pointee)
     } else {
         // No CPU may have the huge and a small translation of an address at once: first none, then small.
         let old_pmd = pmdp_invalidate(vma, haddr, pmd)
@@ -58,7 +58,7 @@ private func __split_huge_pmd_locked(
         var entry: pte_t
         if freeze || pmd_migration {
             entry = swp_entry_to_pte(make_migration_entry(subpage, write))
-            if uffd_wp { entry = pte_mkuffd_wp(entry) }
+            if uffd_wp { entry = pte_swp_mkuffd_wp(entry) }
         } else {
             entry = maybe_mkwrite(mk_pte(subpage, vm_page_prot(vma)), vma)
             if !write { entry = pte_wrprotect(entry) }

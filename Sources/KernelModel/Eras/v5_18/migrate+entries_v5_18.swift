@@ -37,7 +37,7 @@ public func remove_migration_pte(
         let entry = pte_to_swp_entry(ptep.pointee)
         if is_write_migration_entry(entry) {
             pte = maybe_mkwrite(pte, vma)
-        } else if pte_uffd_wp(ptep.pointee) {
+        } else if pte_swp_uffd_wp(ptep.pointee) {
             pte = pte_mkuffd_wp(pte)
         }
         if PageAnon(page) {

@@ -115,6 +115,8 @@ private func unmap_pte(
     } else {
         pteval = ops.ptep_clear_flush(vma, address, pte)
     }
+    // From v5.19 on.
+    pte_install_uffd_wp_if_needed(vma, address, pte, pteval, "try_to_unmap_one")
     if pte_dirty(pteval) { ops.set_page_dirty(page) }
     if PageAnon(page) { return unmap_anon_pte(page, subpage, vma.vm_mm, address, pte, pteval) }
     // Whoever truncates or frees the page waits for its lock, which the caller holds.
@@ -154,7 +156,8 @@ private func unmap_anon_pte(
     if list_empty(mm.mmlist) { list_add(mm.mmlist, kernel.mmlist) }
     mm.rss(Int(MM_ANONPAGES.rawValue)).pointee -= 1
     mm.rss(Int(MM_SWAPENTS.rawValue)).pointee += 1
-    pte.pointee = swp_entry_to_pte(entry)
+    let swp_pte = swp_entry_to_pte(entry)
+    pte.pointee = pte_uffd_wp(pteval) ? pte_swp_mkuffd_wp(swp_pte) : swp_pte
     ops.mmu_notifier_invalidate_range(mm, address, address + PAGE_SIZE)
     return true
 }
@@ -204,7 +207,7 @@ public func try_to_migrate_one(
         let pteval = ops.ptep_clear_flush(vma, pvmw.address, pte)
         if pte_dirty(pteval) { ops.set_page_dirty(page) }
         var entry = swp_entry_to_pte(make_migration_entry(subpage, pte_write(pteval)))
-        if pte_uffd_wp(pteval) { entry = pte_mkuffd_wp(entry) }
+        if pte_uffd_wp(pteval) { entry = pte_swp_mkuffd_wp(entry) }
         pte.pointee = entry
 
         ops.page_remove_rmap(subpage, vma, false)

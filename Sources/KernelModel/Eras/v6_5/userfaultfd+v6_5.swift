@@ -12,6 +12,8 @@ func install_userfaultfd_v6_5(_ ops: kernel_ops) {
     ops.userfaultfd_unregister = { userfaultfd_unregister($0, $1, reset: resolve) }
     ops.userfaultfd_release = { userfaultfd_release(reset: resolve) }
     ops.mwriteprotect_range = mwriteprotect_range
+    ops.change_huge_pmd = { change_huge_pmd($0, $1, $2, $3, $4, protectsEntries: true) }
+    ops.set_pmd_migration_entry = { set_pmd_migration_entry($0, $1, protectsEntries: true) }
 }
 
 /// Linux v6.5, include/linux/userfaultfd_k.h, vma_can_userfault().
