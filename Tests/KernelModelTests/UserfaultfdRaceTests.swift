@@ -45,6 +45,14 @@ private func mustEnd(_ operation: KernelModel.Operation) {
     if perform(operation, Int(base)) == -Int(EINTR) { WARN_ON("nobody woke the fault") }
 }
 
+/// As a thread does it that enters the kernel, if its process lives.
+private func asThread(_ body: () -> Void) {
+    guard let mm = current.mm, mm.live else { return }
+    enterKernel(mm)
+    body()
+    returnToUser()
+}
+
 private func shape(nodes: Int = 1, huge: Bool = false, cpus: Int = 3) -> MachineShape {
     var shape = MachineShape()
     shape.nodes = nodes
@@ -109,16 +117,7 @@ extension KernelModelTests {
                         mapMemory()
                         register(MISSING)
                     },
-                    .init(0) {
-                        enterKernel(current.mm!)
-                        _ = load(base)
-                        returnToUser()
-                    },
-                    .init(0) {
-                        enterKernel(current.mm!)
-                        perform(.exit)
-                        returnToUser()
-                    })
+                    .init(0) { asThread { _ = load(base) } }, .init(0) { asThread { perform(.exit) } })
             }
         }
 
@@ -195,8 +194,11 @@ extension KernelModelTests {
                 for call in [
                     { perform(.madvise, Int(base), page, Int(MADV_DONTNEED)) },
                     { perform(.mprotect, Int(base), page, Int(PROT_READ)) },
-                    { perform(.mremap, Int(base), 2 * page, 2 * page, Int(MREMAP_MAYMOVE | MREMAP_FIXED), Int(base) * 2) },
-                    { perform(.change_prot_numa, 0) }, { perform(.pin, Int(base), 1) },
+                    {
+                        perform(
+                            .mremap, Int(base), 2 * page, 2 * page, Int(MREMAP_MAYMOVE | MREMAP_FIXED), Int(base) * 2)
+                    },
+                    { perform(.change_prot_numa, Int(base), page) }, { perform(.pin, Int(base), 1) },
                 ] {
                     TestMachine.race(
                         shape(), era: era,

@@ -60,7 +60,9 @@ private func create_huge_pmd(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_
 /// Linux v5.13, mm/memory.c, wp_huge_pmd(): a file's huge page is written to by ptes.
 private func wp_huge_pmd(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     if vma_is_anonymous(vmf.pointee.vma) {
-        if userfaultfd_huge_pmd_wp(vmf.pointee.vma, vmf.pointee.orig_pmd) { return ops.handle_userfault(vmf, VM_UFFD_WP) }
+        if userfaultfd_huge_pmd_wp(vmf.pointee.vma, vmf.pointee.orig_pmd) {
+            return ops.handle_userfault(vmf, VM_UFFD_WP)
+        }
         return ops.do_huge_pmd_wp_page(vmf)
     }
     ops.__split_huge_pmd(vmf.pointee.vma, vmf.pointee.pmd, vmf.pointee.address, false, nil)
