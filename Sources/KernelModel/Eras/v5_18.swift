@@ -25,6 +25,8 @@ extension Era {
             install_migrate_entries_v5_18(ops)
             install_migrate_callers_v5_18(ops)
             install_memory_zap_v5_18(ops)
+            install_memory_wp_v5_18(ops)
+            install_huge_memory_wp_v5_18(ops)
             install_userfaultfd(ops)
             install_khugepaged_v5_18(ops)
         },

@@ -110,47 +110,61 @@ private func huge_pmd_set_accessed(_ vmf: UnsafeMutablePointer<vm_fault>) {
 /// or else is mapped by ptes, one of which the fault is then about.
 /// Linux v5.13, mm/huge_memory.c, do_huge_pmd_wp_page().
 private func do_huge_pmd_wp_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+    guard let page = lock_huge_page_of_fault(vmf) else { return 0 }
+    if ops.reuse_swap_page(page) {
+        reuse_huge_page(vmf, page)
+        return VM_FAULT_WRITE
+    }
+    return unlock_and_split_huge_pmd(vmf, page)
+}
+
+/// Locks the page table, and the page, which keeps others from making uses of it.  Nil: the pmd has changed.
+func lock_huge_page_of_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> page? {
     let vma = vmf.pointee.vma
     let pmd = vmf.pointee.pmd
     let orig_pmd = vmf.pointee.orig_pmd
     let ptl = pmd_lockptr(vma.vm_mm, pmd)
     vmf.pointee.ptl = ptl
-    BUG_ON(vma.anon_vma == nil, "!vma->anon_vma")
+    BUG_ON(vma.anon_vma == nil, "!vma->anon_vma", "do_huge_pmd_wp_page")
 
-    spin_lock(ptl)
+    spin_lock(ptl, "do_huge_pmd_wp_page")
     if !pmd_same(pmd.pointee, orig_pmd) {
-        spin_unlock(ptl)
-        return 0
+        spin_unlock(ptl, "do_huge_pmd_wp_page")
+        return nil
     }
     let page = pmd_page(orig_pmd)
-    VM_BUG_ON_PAGE(!PageHead(page), "!PageHead(page)")
+    VM_BUG_ON_PAGE(!PageHead(page), "!PageHead(page)", "do_huge_pmd_wp_page")
+    if trylock_page(page, "do_huge_pmd_wp_page") { return page }
 
-    // Whether it can be reused is known only while it is locked.
-    if !trylock_page(page) {
-        yield_point("page_count")
-        get_page(page)
-        spin_unlock(ptl)
-        lock_page(page)
-        spin_lock(ptl)
-        if !pmd_same(pmd.pointee, orig_pmd) {
-            spin_unlock(ptl)
-            unlock_page(page)
-            ops.put_page(page)
-            return 0
-        }
+    yield_point("page_count", "do_huge_pmd_wp_page")
+    get_page(page)
+    spin_unlock(ptl, "do_huge_pmd_wp_page")
+    lock_page(page, "do_huge_pmd_wp_page")
+    spin_lock(ptl, "do_huge_pmd_wp_page")
+    if !pmd_same(pmd.pointee, orig_pmd) {
+        spin_unlock(ptl, "do_huge_pmd_wp_page")
+        unlock_page(page, "do_huge_pmd_wp_page")
         ops.put_page(page)
+        return nil
     }
+    ops.put_page(page)
+    return page
+}
 
-    if ops.reuse_swap_page(page) {
-        let entry = maybe_pmd_mkwrite(pmd_mkdirty(pmd_mkyoung(orig_pmd)), vma)
-        _ = pmdp_set_access_flags(vma, vmf.pointee.address & PMD_MASK(), pmd, entry, dirty: true)
-        unlock_page(page)
-        spin_unlock(ptl)
-        return VM_FAULT_WRITE
-    }
-    unlock_page(page)
-    spin_unlock(ptl)
-    ops.__split_huge_pmd(vma, pmd, vmf.pointee.address, false, nil)
+/// Makes the pmd writable.
+func reuse_huge_page(_ vmf: UnsafeMutablePointer<vm_fault>, _ page: page) {
+    let vma = vmf.pointee.vma
+    let entry = maybe_pmd_mkwrite(pmd_mkdirty(pmd_mkyoung(vmf.pointee.orig_pmd)), vma)
+    let haddr = vmf.pointee.address & PMD_MASK()
+    _ = pmdp_set_access_flags(vma, haddr, vmf.pointee.pmd, entry, dirty: true, "do_huge_pmd_wp_page")
+    unlock_page(page, "do_huge_pmd_wp_page")
+    spin_unlock(vmf.pointee.ptl!, "do_huge_pmd_wp_page")
+}
+
+func unlock_and_split_huge_pmd(_ vmf: UnsafeMutablePointer<vm_fault>, _ page: page) -> vm_fault_t {
+    unlock_page(page, "do_huge_pmd_wp_page")
+    spin_unlock(vmf.pointee.ptl!, "do_huge_pmd_wp_page")
+    ops.__split_huge_pmd(vmf.pointee.vma, vmf.pointee.pmd, vmf.pointee.address, false, nil)
     return VM_FAULT_FALLBACK
 }
 

@@ -89,7 +89,7 @@ private func handle_pte_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault
     let orig_pte = vmf.pointee.orig_pte
     let ptl = pte_lockptr(vma.vm_mm, pmd)
     vmf.pointee.ptl = ptl
-    if !pte_present(orig_pte) { return do_swap_page(vmf) }
+    if !pte_present(orig_pte) { return ops.do_swap_page(vmf) }
     if pte_protnone(orig_pte) && vma_is_accessible(vma) { return do_numa_page(vmf) }
 
     spin_lock(ptl)

@@ -4,6 +4,10 @@
 import CKernel
 import Simulation
 
+func install_memory_wp(_ ops: kernel_ops) {
+    ops.wp_can_reuse_anon_page = wp_can_reuse_anon_page
+}
+
 /// The page table lock is held, and released in each case.  Linux v5.13, mm/memory.c, do_wp_page().
 func do_wp_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let vma = vmf.pointee.vma
@@ -19,7 +23,7 @@ func do_wp_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let page = pte_page(vmf.pointee.orig_pte)
     vmf.pointee.page = page
     if PageAnon(page) {
-        if page_is_exclusive(page) {
+        if ops.wp_can_reuse_anon_page(page, vma) {
             wp_page_reuse(vmf)
             return VM_FAULT_WRITE
         }
@@ -33,8 +37,8 @@ func do_wp_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
 }
 
 /// Whether the pte at hand holds the only reference to an anonymous page.
-/// Linux v5.13, mm/memory.c, the checks of do_wp_page().
-private func page_is_exclusive(_ page: page) -> Bool {
+/// Linux v5.13, mm/memory.c, the checks of do_wp_page(): a function of this name from v6.7 on.
+private func wp_can_reuse_anon_page(_ page: page, _ vma: vm_area_struct) -> Bool {
     yield_point("page_count", "do_wp_page")
     if page_count(page) != 1 || !trylock_page(page, "do_wp_page") { return false }
     yield_point("page_count", "do_wp_page")
@@ -44,7 +48,7 @@ private func page_is_exclusive(_ page: page) -> Bool {
 }
 
 /// Linux v5.13, mm/memory.c, wp_page_reuse().
-private func wp_page_reuse(_ vmf: UnsafeMutablePointer<vm_fault>) {
+func wp_page_reuse(_ vmf: UnsafeMutablePointer<vm_fault>) {
     let vma = vmf.pointee.vma
     let pte = vmf.pointee.pte!
     let entry = maybe_mkwrite(pte_mkdirty(pte_mkyoung(vmf.pointee.orig_pte)), vma)
@@ -54,7 +58,7 @@ private func wp_page_reuse(_ vmf: UnsafeMutablePointer<vm_fault>) {
 
 /// Gives the mm a page of its own.  The caller's reference to the old one goes.
 /// Linux v5.13, mm/memory.c, wp_page_copy().
-private func wp_page_copy(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+func wp_page_copy(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let vma = vmf.pointee.vma
     let mm = vma.vm_mm
     let address = vmf.pointee.address
@@ -108,7 +112,7 @@ func wp_page_copied(_ vma: vm_area_struct, _ old_page: page) {
 }
 
 /// Linux v5.13, mm/memory.c, wp_page_shared().
-private func wp_page_shared(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
+func wp_page_shared(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let page = vmf.pointee.page!
     yield_point("page_count")
     get_page(page)

@@ -15,6 +15,8 @@ func install_memory(_ ops: kernel_ops) {
     ops.wp_page_copied = wp_page_copied
     install_memory_fault(ops)
     install_memory_file_fault(ops)
+    install_memory_swap_fault(ops)
+    install_memory_wp(ops)
     install_memory_zap(ops)
     install_memory_copy(ops)
 }

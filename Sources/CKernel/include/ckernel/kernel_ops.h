@@ -146,6 +146,8 @@
 	OP(vm_fault_t, finish_fault, (struct vm_fault * vmf), (vmf))                                                \
 	/* the end of wp_page_copy(): what becomes of the page that was copied */                                   \
 	OP(void, wp_page_copied, (struct vm_area_struct * vma, struct page *old_page), (vma, old_page))             \
+	OP(vm_fault_t, do_swap_page, (struct vm_fault * vmf), (vmf))                                                \
+	OP(bool, wp_can_reuse_anon_page, (struct page * page, struct vm_area_struct *vma), (page, vma))             \
 	OP(int, pte_alloc, (struct mm_struct * mm, pmd_t *pmd), (mm, pmd))                                          \
 	/* mm/mmu_gather.c */                                                                                       \
 	OP(void, tlb_gather_mmu, (struct mmu_gather * tlb, struct mm_struct *mm, bool fullmm), (tlb, mm, fullmm))   \
