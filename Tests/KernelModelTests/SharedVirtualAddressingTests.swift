@@ -136,7 +136,39 @@ extension KernelModelTests {
                 })
         }
 
+        private var shapeWithFile: MachineShape {
+            var shape = MachineShape()
+            shape.pages = 64
+            shape.files = [.init(kind: .shmem, size: 8)]
+            return shape
+        }
+
+        private func mapFile() {
+            map(PMD_SIZE(), pages: 8, file: kernel.file(0), shared: true)
+            store(7, PMD_SIZE())
+            ops.lru_add_drain_all()
+            _ = perform(.sva_bind_device)
+        }
+
+        private func collapse() { _ = ops.do_madvise(PMD_SIZE(), PMD_SIZE(), Int32(MADV_COLLAPSE)) }
+
+        private func read() {
+            for page in 0..<3 { _ = perform(.sva_read, 0, Int(PMD_SIZE()) + page * Int(PAGE_SIZE)) }
+        }
+
+        @Test func aHugePageTakesThePlaceOfAPageTable() {
+            TestMachine.race(shapeWithFile, era: .v6_5, setup: mapFile, .init(0, collapse), .init(0, read))
+        }
+
         // MARK: Mutants: one call less each
+
+        @Test func aPageTableThatMakesWayWithoutACall() {
+            TestMachine.raceOfMutant(
+                { table in
+                    table.mmu_notifier_invalidate_range_end = { ops.mmu_notifier_invalidate_range_only_end($0) }
+                }, breaks: VIOLATION_freed_reachable, shapeWithFile, era: .v6_5, setup: mapFile,
+                .init(0, collapse), .init(0, read))
+        }
 
         @Test func aPageTableThatIsFreedWithoutACall() {
             TestMachine.raceOfMutant(

@@ -81,5 +81,7 @@ private func pmd_none_or_trans_huge_or_clear_bad(
 /// Frees a page table that no pmd leads to any more, when its last walker has gone.
 /// Linux v6.5, mm/pgtable-generic.c, pte_free_defer(), and mm/mmu_gather.c, tlb_remove_table_free().
 private func pte_free_defer(_ mm: mm_struct, _ table: page_table) {
+    // A grace period is nothing to a device.
+    checkNoIOMMUWalks(table)
     kfree_rcu(CACHE_page_table, address(table))
 }
