@@ -80,10 +80,11 @@ extension StateTree {
         }
     }
 
-    /// How often each event was seen.
+    /// How often each event was seen.  What an era does not know must not show in its reports, so those that were
+    /// not seen are left out.
     fileprivate mutating func events() {
         enter("events", 0)
-        for event in 0..<Int(NR_EVENT_KINDS.rawValue) {
+        for event in 0..<Int(NR_EVENT_KINDS.rawValue) where kernel.event_count(event).pointee != 0 {
             field(String(cString: event_kind_name(UInt32(event))!), "\(kernel.event_count(event).pointee)")
         }
         leave()
