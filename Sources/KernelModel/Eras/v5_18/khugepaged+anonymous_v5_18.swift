@@ -143,7 +143,7 @@ private func __collapse_huge_page_swapin(
             pmd: pmd, pte: pte, ptl: nil, orig_pte: orig_pte, orig_pmd: __pmd(0), cow_page: nil, page: nil,
             prealloc_pte: nil)
         swapped_in += 1
-        let ret = do_swap_page(&vmf)
+        let ret = ops.do_swap_page(&vmf)
         if ret & VM_FAULT_RETRY != 0 {
             down_read(mm.mmap_lock)
             guard let found = hugepage_vma_revalidate(mm, haddr).vma else { return false }
