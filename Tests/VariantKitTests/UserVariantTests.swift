@@ -54,6 +54,33 @@ import Testing
         #expect(machine.operations.page_mkclean(machine.page) == 42)
     }
 
+    @Test func mlockVmaPageIsTheOneOfItsEra() throws {
+        let machine = TestMachine()
+        let variant = try compile(
+            """
+            void mlock_vma_page(struct page *page) { page->_mapcount++; }
+            void page_add_file_rmap(struct page *page, struct vm_area_struct *vma, bool compound)
+            {
+                mlock_vma_page(page);
+                mlock_vma_page(page, vma, compound);
+                vma->vm_flags = VM_LOCKED | VM_IO;
+                mlock_vma_page(page, vma, compound);
+                munlock_vma_page(page, vma, compound);
+                mlock_page_drain(smp_processor_id());
+                mlock_page_drain_local();
+            }
+            """)
+        #expect(variant.library.replacedFunctions == ["page_add_file_rmap", "mlock_vma_page"])
+        machine.operations.mlock_page = { $0.mlock_count += 1 }
+        machine.operations.munlock_page = { $0.mlock_count += 10 }
+        machine.operations.mlock_page_drain = { _ in kernel.lru_drain_gen += 1 }
+        try variant.library.load()(machine.operations)
+        let (page, vma) = (machine.page, machine.vma)
+        (page._mapcount, page.mlock_count, vma.vm_flags) = (0, 0, VM_LOCKED)
+        machine.operations.page_add_file_rmap(page, vma, false)
+        #expect(page._mapcount == 1 && page.mlock_count == 11 && kernel.lru_drain_gen == 2)
+    }
+
     @Test func accessesYieldByTheirNames() throws {
         let machine = TestMachine()
         let variant = try compile(

@@ -233,3 +233,29 @@ static inline void mod_zone_page_state(struct pglist_data *zone, int item, long 
 #define total_mapcount(page) mmdiff_page("mapcount", total_mapcount(page))
 #define compound_mapcount(page) mmdiff_page("mapcount", compound_mapcount(page))
 #define page_mapped(page) mmdiff_page("page_mapped", page_mapped(page))
+
+/* --- mm/internal.h from v5.18-rc1 on: what tells mm/mlock.c of a mapping in a vma --- */
+
+/* mlock_vma_page(page) is v5.13's, a kernel operation; mlock_vma_page(page, vma, compound) is an inline function. */
+#define mlock_vma_page(...) \
+	mmdiff_fourth_of(__VA_ARGS__, mmdiff_mlock_vma_page, , mlock_vma_page)(__VA_ARGS__)
+#define munlock_vma_page(...) \
+	mmdiff_fourth_of(__VA_ARGS__, mmdiff_munlock_vma_page, , munlock_vma_page)(__VA_ARGS__)
+#define mmdiff_fourth_of(a, b, c, d, ...) d
+
+static inline void mmdiff_mlock_vma_page(struct page *page, struct vm_area_struct *vma, bool compound)
+{
+	kernel->simulation->yield_point("mlock_vma_page", "vm_flags");
+	if ((vma->vm_flags & (VM_LOCKED | VM_SPECIAL)) == VM_LOCKED && (compound || !PageTransCompound(page)))
+		kernel->ops->mlock_page(compound_head(page));
+}
+static inline void mmdiff_munlock_vma_page(struct page *page, struct vm_area_struct *vma, bool compound)
+{
+	kernel->simulation->yield_point("munlock_vma_page", "vm_flags");
+	if ((vma->vm_flags & VM_LOCKED) && (compound || !PageTransCompound(page)))
+		kernel->ops->munlock_page(page);
+}
+
+/* Later names: the patches' mlock_page_drain(cpu) is v5.18-rc1's mlock_page_drain_local(). */
+#define mlock_page_drain_local() kernel->ops->mlock_page_drain(smp_processor_id())
+#define mlock_folio(page) kernel->ops->mlock_page(page)

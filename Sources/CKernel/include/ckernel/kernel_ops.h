@@ -470,11 +470,12 @@ KERNEL_OBJECT(kernel_ops) {
 	unsigned long rules;
 };
 
-/* A page on the unevictable list counts the VM_LOCKED vmas that map it, all of them or fewer (mlock_count). */
+/* A page on the unevictable list counts the VM_LOCKED vmas that map it, all of them or fewer (mlock_count), or more
+ * where munlock did not find it on the list. */
 #define RULE_MLOCK_COUNT 0x1UL
 /* PG_mlocked may outlive the last mapping: it goes with the last reference. */
 #define RULE_MLOCKED_UNTIL_FREED 0x2UL
-/* A page that is munlocked while it is off its list may be put back on the unevictable one. */
+/* The same: it may be left on the unevictable list. */
 #define RULE_STRANDED_PAGES 0x4UL
 
 enum kernel_op_number {

@@ -4,7 +4,8 @@
 //
 // mlock_count lives in the place of page.lru in the kernel, so it means something only while the page is on the
 // unevictable list, which nobody scans: there is no such list any more.  A page that was off the list for a while
-// starts again at 0.  So the count may be too low, never too high.
+// starts again at 0.  So the count may be too low.  It should never be too high, but munlock of a page that another
+// CPU is just counting, and so has taken off its list, clears PG_mlocked and does not subtract.
 //
 // mlock_page() is mlock_folio() there, on the head page.  mlock_page_drain() has the argument of the patches; in
 // v5.18-rc1 it is mlock_page_drain_local(), which takes the lock, as does this one, and the dead CPU of
@@ -177,8 +178,8 @@ private func __munlock_page(_ page: page, _ locked: pglist_data?) -> pglist_data
 /// The part of __munlock_page() at its label munlock.
 private func clearMlocked(_ page: page, _ nr_pages: Int, isolated: Bool) {
     yield_point("PageMlocked", "__munlock_page")
-    guard TestClearPageMlocked(page) else { return }
     if !isolated { kernel.munlocked_off_list += 1 }
+    guard TestClearPageMlocked(page) else { return }
     account_mlocked(-nr_pages)
     count(isolated || !PageUnevictable(page) ? UNEVICTABLE_PGMUNLOCKED : UNEVICTABLE_PGSTRANDED, nr_pages)
 }
