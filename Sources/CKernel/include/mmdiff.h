@@ -62,6 +62,7 @@ enum { mmdiff_quiet = 0 };
 
 #define spin_lock(lock) kernel->simulation->spin_lock((lock), 0, __func__)
 #define spin_lock_nested(lock, subclass) kernel->simulation->spin_lock((lock), (subclass), __func__)
+#define SINGLE_DEPTH_NESTING 1
 #define spin_trylock(lock) kernel->simulation->spin_trylock((lock), __func__)
 #define spin_unlock(lock) kernel->simulation->spin_unlock((lock), __func__)
 #define spin_lock_irq(lock) do { local_irq_disable(); spin_lock(lock); } while (0)
@@ -171,6 +172,25 @@ static inline struct per_cpu *get_this_cpu(void) { return &kernel->cpus[kernel->
 		if ((pvmw)->ptl)                                                       \
 			spin_unlock((pvmw)->ptl);                                      \
 	} while (0)
+
+#define pmdp_get_lockless(pmdp) ({ mmdiff_yield("pmd"); *(pmdp); })
+#define pmdp_get_lockless_sync() ((void)0)
+#define pmd_pgtable(pmd) pmd_page_table(pmd)
+#define pmdp_collapse_flush(vma, address, pmdp)                                        \
+	({                                                                             \
+		pmd_t mmdiff_pmd = pmdp_huge_get_and_clear((vma)->vm_mm, (address), (pmdp)); \
+		kernel->ops->flush_tlb_mm_range((vma)->vm_mm, (address), (address) + HPAGE_PMD_SIZE); \
+		mmdiff_pmd;                                                            \
+	})
+#define mm_inc_nr_ptes(mm) ((void)(mm)->nr_ptes++)
+#define mm_dec_nr_ptes(mm) ((void)(mm)->nr_ptes--)
+#define page_table_check_pte_clear_range(mm, address, pmd) ((void)(pmd))
+
+/* --- linux/mmu_notifier.h: as from v6.3 on, without the vma --- */
+
+#define mmu_notifier_range_init(range, why, flags, of_mm, from, to)                    \
+	(*(range) = (struct mmu_notifier_range){                                       \
+		 .mm = (of_mm), .start = (from), .end = (to), .event = (why)})
 
 /* --- statistics: linux/vmstat.h, mm.h --- */
 

@@ -36,28 +36,15 @@ func vma_interval_tree_remove(_ vma: vm_area_struct) {
 
 /// The first mapping of any page from `first` to `last`.
 /// Linux v5.13, mm/interval_tree.c, vma_interval_tree_iter_first().
-func vma_interval_tree_first(_ mapping: address_space, _ first: UInt, _ last: UInt) -> vm_area_struct? {
-    mapping_from(mapping.i_mmap.next, mapping, first, last)
+public func vma_interval_tree_first(_ mapping: address_space, _ first: UInt, _ last: UInt) -> vm_area_struct? {
+    vma_interval_tree_iter_first(mapping.i_mmap, first, last)
 }
 
 /// Linux v5.13, mm/interval_tree.c, vma_interval_tree_iter_next().
-func vma_interval_tree_next(
+public func vma_interval_tree_next(
     _ mapping: address_space, _ vma: vm_area_struct, _ first: UInt, _ last: UInt
 ) -> vm_area_struct? {
-    mapping_from(vma.shared.next, mapping, first, last)
-}
-
-private func mapping_from(
-    _ start: list_head, _ mapping: address_space, _ first: UInt, _ last: UInt
-) -> vm_area_struct? {
-    var node = start
-    while node !== mapping.i_mmap {
-        let vma = vma_of_shared(node)
-        if vma.vm_pgoff > last { return nil }
-        if vma_last_pgoff(vma) >= first { return vma }
-        node = node.next
-    }
-    return nil
+    vma_interval_tree_iter_next(vma, mapping.i_mmap, first, last)
 }
 
 // MARK: - The vmas of an anon_vma

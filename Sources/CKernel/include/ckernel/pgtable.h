@@ -104,6 +104,7 @@ static inline unsigned long PMD_SHIFT(void) { return PAGE_SHIFT + kernel->hpage_
 static inline unsigned long PMD_SIZE(void) { return 1UL << PMD_SHIFT(); }
 static inline unsigned long PMD_MASK(void) { return ~(PMD_SIZE() - 1); }
 #define HPAGE_PMD_SIZE PMD_SIZE()
+#define HPAGE_PMD_MASK PMD_MASK()
 static inline unsigned long HPAGE_PMD_NR(void) { return 1UL << kernel->hpage_pmd_order; }
 /* User addresses start one pmd up, so that no page has address 0, and end here. */
 static inline unsigned long TASK_SIZE(void) { return PMD_SIZE() * kernel->ptrs_per_pmd; }

@@ -55,4 +55,33 @@ static inline struct vm_area_struct *vma_of_shared(struct list_head *node)
 	return container_of(node, struct vm_area_struct, shared);
 }
 
+/* Walks of address_space.i_mmap, a sorted list: see KernelModel/mm/interval_tree.swift. */
+static inline struct vm_area_struct *_Nullable vma_of_interval(struct list_head *node, struct list_head *root,
+							       unsigned long start, unsigned long last)
+{
+	for (; node != root; node = node->next) {
+		struct vm_area_struct *vma = vma_of_shared(node);
+		if (vma->vm_pgoff > last)
+			return NULL;
+		if (vma->vm_pgoff + ((vma->vm_end - vma->vm_start) >> PAGE_SHIFT) - 1 >= start)
+			return vma;
+	}
+	return NULL;
+}
+static inline struct vm_area_struct *_Nullable vma_interval_tree_iter_first(struct list_head *root,
+									    unsigned long start, unsigned long last)
+{
+	return vma_of_interval(root->next, root, start, last);
+}
+/* The kernel's takes no root: its trees end by themselves. */
+static inline struct vm_area_struct *_Nullable vma_interval_tree_iter_next(struct vm_area_struct *vma,
+									   struct list_head *root,
+									   unsigned long start, unsigned long last)
+{
+	return vma_of_interval(vma->shared.next, root, start, last);
+}
+#define vma_interval_tree_foreach(vma, root, start, last)                 \
+	for (vma = vma_interval_tree_iter_first(root, start, last); vma; \
+	     vma = vma_interval_tree_iter_next(vma, root, start, last))
+
 #pragma clang assume_nonnull end

@@ -185,7 +185,7 @@ private func retract_page_table(
     if !vma_try_start_write(vma) { return SCAN_PTE_MAPPED_HUGEPAGE }
     // Faults set it while they only read mmap_lock.
     if vma.anon_vma != nil { return SCAN_PAGE_ANON }
-    if hpage_collapse_test_exit(mm, function) { return SCAN_ANY_PROCESS }
+    if hpage_collapse_test_exit(mm) { return SCAN_ANY_PROCESS }
     // There may be markers in the table.
     if userfaultfd_wp(vma) { return SCAN_PTE_UFFD_WP }
     collapse_and_free_pmd(mm, vma, addr, pmd)

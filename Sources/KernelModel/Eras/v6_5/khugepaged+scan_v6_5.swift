@@ -114,13 +114,13 @@ private func scan_mm(
     // Rather the next mm than a long wait.
     if !down_read_trylock(mm.mmap_lock, function) { return scan }
     scan.progress += 1
-    if hpage_collapse_test_exit(mm, function) {
+    if hpage_collapse_test_exit(mm) {
         up_read(mm.mmap_lock, function)
         return scan
     }
     scan.vma = ops.find_vma(mm, cursor.address)
     while let vma = scan.vma {
-        if hpage_collapse_test_exit(mm, function) {
+        if hpage_collapse_test_exit(mm) {
             scan.progress += 1
             break
         }
@@ -133,7 +133,7 @@ private func scan_mm(
         }
         if cursor.address < hstart { cursor.address = hstart }
         while cursor.address < hend {
-            if hpage_collapse_test_exit(mm, function) {
+            if hpage_collapse_test_exit(mm) {
                 up_read(mm.mmap_lock, function)
                 return scan
             }

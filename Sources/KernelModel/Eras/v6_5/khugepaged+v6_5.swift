@@ -21,8 +21,8 @@ func install_khugepaged_v6_5(_ ops: kernel_ops) {
 
 /// The last user of the mm is gone: exit_mmap() needs no mmap_lock, and nobody may work on the page tables.
 /// Linux v6.5, mm/khugepaged.c, hpage_collapse_test_exit().
-func hpage_collapse_test_exit(_ mm: mm_struct, _ function: StaticString = #function) -> Bool {
-    yield_point("mm_users", function)
+public func hpage_collapse_test_exit(_ mm: mm_struct) -> Bool {
+    yield_point("mm_users")
     return mm.mm_users == 0
 }
 
@@ -75,11 +75,11 @@ func hugepage_vma_revalidate(
 /// Whether the pmd leads to a page table, read without a lock.  mm_find_pmd() finds one always: the levels above
 /// are folded.
 /// Linux v6.5, mm/khugepaged.c, find_pmd_or_thp_or_none().
-func find_pmd_or_thp_or_none(
-    _ mm: mm_struct, _ address: UInt, _ function: StaticString = #function
+public func find_pmd_or_thp_or_none(
+    _ mm: mm_struct, _ address: UInt
 ) -> (result: Int32, pmd: UnsafeMutablePointer<pmd_t>) {
     let pmd = pmd_offset(mm, address)
-    yield_point("pmd", function)
+    yield_point("pmd")
     let pmde = pmd.pointee
     if pmd_none(pmde) { return (SCAN_PMD_NONE, pmd) }
     if !pmd_present(pmde) { return (SCAN_PMD_NULL, pmd) }
