@@ -33,8 +33,10 @@ let package = Package(
             name: "MlockDrain", dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit"],
             path: "Variants/MlockDrain", exclude: ["README.md"], swiftSettings: modelSettings),
         .target(
-            name: "RetractPageTables", dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit"],
-            path: "Variants/RetractPageTables", exclude: ["README.md"], swiftSettings: modelSettings),
+            name: "RetractPageTables",
+            dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit", "CRetractPageTables"],
+            path: "Variants/RetractPageTables", exclude: ["C", "README.md"], swiftSettings: modelSettings),
+        .target(name: "CRetractPageTables", dependencies: ["CKernel"], path: "Variants/RetractPageTables/C"),
         .target(
             name: "Differential",
             dependencies: ["CFiber", "CKernel", "Simulation", "KernelModel", "Traces", "VariantKit"],

@@ -2,6 +2,7 @@
 // The family retract-page-tables: its variants, the pairs to compare, what differs on purpose.
 
 import CKernel
+import CRetractPageTables
 import VariantKit
 
 private let changedFunctions = ["retract_page_tables"]
@@ -15,10 +16,13 @@ public let retractPageTables = Family(
     title: "mm/khugepaged: retract_page_tables() without mmap or vma lock",
     variants: [
         variant("old", "before the patch", install: { _ in }),
-        variant("new.v1", "as first posted", install: { _ in }),
-        variant("new", "1d65b771bc08, v6.6", install: { _ in }),
+        variant("new.v1", "as first posted on 28 May 2023", install: { installNewV1($0) }),
+        variant("new", "1d65b771bc08, v6.6", install: { installNew($0) }),
+        variant("new.c", "the same in C", install: { install_retract_page_tables_new($0) }),
     ],
     pairs: [
         Pair("old", "new"),
         Pair("new.v1", "new"),
-    ])
+        Pair("new", "new.c"),
+    ],
+    weights: ["madvise": 20, "khugepaged": 4])

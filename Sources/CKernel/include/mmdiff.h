@@ -61,7 +61,7 @@ enum { mmdiff_quiet = 0 };
 /* --- locks: linux/spinlock.h, rwsem.h, mutex.h, local_lock.h, pagemap.h, rcupdate.h --- */
 
 #define spin_lock(lock) kernel->simulation->spin_lock((lock), 0, __func__)
-#define spin_lock_nested(lock, subclass) kernel->simulation->spin_lock((lock), (subclass), __func__)
+#define spin_lock_nested(lock, subclass) (kernel->simulation->spin_lock)((lock), (subclass), __func__)
 #define SINGLE_DEPTH_NESTING 1
 #define spin_trylock(lock) kernel->simulation->spin_trylock((lock), __func__)
 #define spin_unlock(lock) kernel->simulation->spin_unlock((lock), __func__)

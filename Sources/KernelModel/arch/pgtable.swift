@@ -177,12 +177,12 @@ func pmd_populate(
     pmdp.pointee = mk_pmd_table(table)
 }
 
-func mm_inc_nr_ptes(_ mm: mm_struct) { mm.nr_ptes += 1 }
-func mm_dec_nr_ptes(_ mm: mm_struct) { mm.nr_ptes -= 1 }
+public func mm_inc_nr_ptes(_ mm: mm_struct) { mm.nr_ptes += 1 }
+public func mm_dec_nr_ptes(_ mm: mm_struct) { mm.nr_ptes -= 1 }
 
 // MARK: - Locks
 
-func pmd_lock(
+public func pmd_lock(
     _ mm: mm_struct, _ pmdp: UnsafeMutablePointer<pmd_t>, _ function: StaticString = #function
 ) -> spinlock_t {
     let ptl = pmd_lockptr(mm, pmdp)

@@ -62,7 +62,7 @@ func pgtable_trans_huge_deposit(_ mm: mm_struct, _ pmdp: UnsafeMutablePointer<pm
 
 /// Takes a page table away from the hardware: what is flushed are ptes.
 /// Linux v5.13, mm/pgtable-generic.c, pmdp_collapse_flush().
-func pmdp_collapse_flush(
+public func pmdp_collapse_flush(
     _ vma: vm_area_struct, _ address: UInt, _ pmdp: UnsafeMutablePointer<pmd_t>, _ function: StaticString = #function
 ) -> pmd_t {
     BUG_ON(address & ~PMD_MASK() != 0, "address & ~HPAGE_PMD_MASK")
