@@ -25,4 +25,4 @@ public let retractPageTables = Family(
         Pair("new.v1", "new"),
         Pair("new", "new.c"),
     ],
-    weights: ["madvise": 20, "khugepaged": 4])
+    weights: ["madvise": 3, "madvise MADV_COLLAPSE": 24, "khugepaged": 3])

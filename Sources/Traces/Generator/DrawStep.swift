@@ -27,6 +27,7 @@ extension Draft {
                 operation.createdProcess == number
                     ? .value(spaces.firstIndex { $0 == nil } ?? 0) : draw(parameter.domain, &context))
         }
+        if operation.name == KnownOperation.madvise { aimAtWholeTables(&step, performer) }
         apply(step, performer)
         return step
     }
@@ -46,7 +47,11 @@ extension Draft {
             return .value(context.file ?? noFile)
         case .pageOffset: return .value(random.below((context.file.map { machine.files[$0].size } ?? 2) + 1))
         case .flags(let names): return .value(drawFlags(names))
-        case .choice(let names): return .value(random.pick(names).value)
+        case .choice(let names):
+            guard let weights = generator.weights(of: names, in: context.operation) else {
+                return .value(random.pick(names).value)
+            }
+            return .value(names[random.weighted(weights)].value)
         case .node: return .value(random.below(machine.nodes))
         case .cpu: return .value(random.below(machine.cpus))
         case .number(let range): return .value(range.lowerBound + random.below(min(range.count, 16)))
@@ -201,11 +206,32 @@ extension Draft {
         return Step(madvise, [.value(address), .value(mapping.pages * pageSize), advice])
     }
 
+    /// MADV_COLLAPSE does nothing to a part of a page table: mostly, it gets a whole one.
+    private mutating func aimAtWholeTables(_ step: inout Step, _ performer: Performer) {
+        guard let collapse = generator.collapseAdvice, step.arguments.last == .value(collapse), !random.chance(15),
+            let mappings = performer.process.flatMap({ spaces[$0] })?.mappings
+        else { return }
+        let tables = mappings.compactMap { wholeTable(in: $0) }
+        guard !tables.isEmpty else { return }
+        step.arguments[0] = .value(random.pick(tables) * pageSize)
+        step.arguments[1] = .value(machine.ptrsPerPte * pageSize)
+    }
+
+    /// The first page of a mapping whose page table lies within it as a whole.
+    private func wholeTable(in mapping: AddressSpaceSketch.Mapping) -> Int? {
+        guard case .value(let address) = mapping.base else { return nil }
+        let table = machine.ptrsPerPte
+        let first = (address / pageSize + table - 1) / table * table
+        return first + table <= address / pageSize + mapping.pages ? first : nil
+    }
+
     private mutating func drawRange(_ performer: Performer, _ file: MachineShape.File?) -> (page: Int, pages: Int) {
         let table = machine.ptrsPerPte
         let border = (1 + random.below(machine.ptrsPerPmd - 1)) * table
         // Huge pages only fit where a whole table does.
-        if let file, file.huge, random.chance(60) { return (border, table) }
+        if let file, file.huge || file.size == table && generator.collapseAdvice != nil, random.chance(60) {
+            return (border, table)
+        }
         var page: Int
         var pages = 1 + random.below(4)
         switch random.weighted([35, 30, 20, 15]) {

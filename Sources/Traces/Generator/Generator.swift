@@ -19,10 +19,13 @@ public struct Generator: Sendable {
         let weight: Int
     }
     private let candidates: [Candidate]
+    private let weights: [String: Int]
 
-    /// - Parameter weights: factors to the operations' own weights, by name; 0 leaves one out.
+    /// - Parameter weights: factors to the operations' own weights, by name; 0 leaves one out.  Factors to the values
+    ///   of an argument are named by both: `madvise MADV_COLLAPSE`.
     public init(_ vocabulary: Vocabulary, weights: [String: Int] = [:]) {
         self.vocabulary = vocabulary
+        self.weights = weights
         candidates = vocabulary.operations.map { operation in
             Candidate(operation: operation, weight: operation.weight * max(weights[operation.name] ?? 1, 0))
         }
@@ -35,6 +38,18 @@ public struct Generator: Sendable {
 
     func candidates(for actor: Actor) -> [Candidate] {
         candidates.filter { $0.operation.actor == actor && $0.weight > 0 }
+    }
+
+    /// The advice that makes huge pages at once, where programs can give it.
+    var collapseAdvice: Int? {
+        guard case .choice(let advices)? = vocabulary[KnownOperation.madvise]?.parameters.last?.domain else { return nil }
+        return advices.first { $0.name == "MADV_COLLAPSE" }?.value
+    }
+
+    /// How often each of the values is drawn; nil if all are as likely.
+    func weights(of values: [NamedValue], in operation: Operation) -> [Int]? {
+        let factors = values.map { weights["\(operation.name) \($0.name)"] }
+        return factors.contains { $0 != nil } ? factors.map { max($0 ?? 1, 0) } : nil
     }
 }
 
