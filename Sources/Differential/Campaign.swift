@@ -98,6 +98,7 @@ public final class Campaign {
         self.claims = claims
         self.configuration = configuration
         self.budget = budget
+        pair.leaveOut(claims)
     }
 
     /// Runs until the budget is used up or the observer ends it.
@@ -135,6 +136,7 @@ public final class Campaign {
         progress.steps += comparison.steps
         if let place = comparison.differsInEvents { noteCounts(.events, place, trace) }
         if let place = comparison.differsInCost { noteCounts(.cost, place, trace) }
+        for place in comparison.differsAsClaimed { noteClaimedState(place, trace) }
         noteBrokenOnBoth(comparison.brokenOnBoth, seed, trace)
         for candidate in comparison.candidates.prefix(Campaign.candidatesPerTrace) {
             examine(candidate, trace, compiled)
@@ -212,6 +214,26 @@ public final class Campaign {
                 effort: "under the schedule without preemption, with the same results and state", claim: claim?.sentence
             )
             merge(finding)
+        }
+    }
+
+    /// The level `state`: fields that claims are about, in runs with the same results and the same state otherwise.
+    /// Under preemption one schedule by name is not one schedule: what differs the wrong way then may do so by chance.
+    private func noteClaimedState(_ seed: ScheduleSeed, _ trace: Trace) {
+        let picture = Picture(pair, seed)
+        let difference = StateDifference(picture.base.tree, picture.patched.tree)
+        for change in difference.changes where pair.leavesOut(change.field) {
+            let direction: Finding.Direction = change.isMore ? .new : .lost
+            let claim = claims.first { $0.covers(.state, change.field, direction) }
+            if claim == nil && seed.schedule != 0 { continue }
+            merge(
+                Finding(
+                    level: Level.state.rawValue, direction: direction, subject: [change.field],
+                    verdict: claim == nil ? .divergent : .expected, traces: 1, seed: seed,
+                    firstDivergence: picture.firstDivergence, broken: [], difference: difference.lines,
+                    trace: trace.description,
+                    effort: "under schedule \(seed.schedule), with the same results and the same state otherwise",
+                    claim: claim?.sentence))
         }
     }
 

@@ -35,6 +35,18 @@ public final class PairOfMachines {
 
     public subscript(side: Side) -> Machine { side == .base ? base : patched }
 
+    /// Compares states from now on without what these claims say.
+    func leaveOut(_ claims: [Claim]) {
+        let claimed = claims.filter { $0.level == .state }.compactMap { ClaimableFields(named: $0.subject) }
+        base.claimed = ClaimableFields(claimed)
+        patched.claimed = base.claimed
+    }
+
+    /// Whether a field, by its name in a difference of two states, is left out.
+    func leavesOut(_ field: String) -> Bool {
+        ClaimableFields(named: field).map(base.claimed.contains) ?? false
+    }
+
     private lazy var searches = (base: DepthFirstSearch(base.arena), patched: DepthFirstSearch(patched.arena))
 
     /// The search of one side; its buffer is kept from one use to the next.
@@ -98,11 +110,15 @@ struct TraceComparison {
     /// preemption one schedule by name is not one schedule, and counts differ by chance.
     var differsInEvents: ScheduleSeed?
     var differsInCost: ScheduleSeed?
+    /// The first schedules that differ in what claims say may differ, and in no other result or state.
+    var differsAsClaimed: [ScheduleSeed] = []
 }
 
 extension PairOfMachines {
     /// Schedules after which a trace must have entered a changed function.
     private static let probes = 4
+    /// How many schedules of a trace to show for what claims cover: without preemption and with.
+    private static let claimedDifferences = 2
 
     /// Runs the loaded trace under `count` schedules on both sides, or under a few where it does not enter
     /// what the pair changes.
@@ -126,7 +142,12 @@ extension PairOfMachines {
             if number + 1 == PairOfMachines.probes && result.reached == 0 { break }
             broken.base |= first.violations
             broken.patched |= second.violations
-            if number == 0 && first.essence == second.essence {
+            if first.essence == second.essence && first.wholeState != second.wholeState
+                && result.differsAsClaimed.count < PairOfMachines.claimedDifferences
+            {
+                result.differsAsClaimed.append(place)
+            }
+            if number == 0 && first.essence == second.essence && first.wholeState == second.wholeState {
                 if first.events != second.events { result.differsInEvents = place }
                 if first.cost != second.cost { result.differsInCost = place }
             }

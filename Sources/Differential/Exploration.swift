@@ -61,7 +61,7 @@ private struct Collector {
     ) -> Exploration.Search {
         machine.useTrace()
         let result = DepthFirstSearch(machine.arena).run(preemptionBound: bound, schedules: limit) { end in
-            count(Outcome(end, machine.arena), machine, side)
+            count(Outcome(end, machine), machine, side)
             // Coming to rest has taken the machine over.
             machine.useTrace()
             progress()

@@ -14,6 +14,8 @@ public final class Machine {
     public let operations: kernel_ops
     public private(set) var trace: CompiledTrace?
     public var layout: Layout
+    /// Fields that outcomes are compared without.
+    var claimed: ClaimableFields = []
 
     public init(arena: Arena, operations: kernel_ops, layout: Layout = Layout()) {
         self.arena = arena
@@ -52,7 +54,7 @@ public final class Machine {
     public func run() -> Outcome {
         useTrace()
         let end = runInterleaved(arena)
-        return Outcome(end, arena)
+        return Outcome(end, self)
     }
 
     /// How a step of the trace is called.

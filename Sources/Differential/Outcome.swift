@@ -13,20 +13,22 @@ public struct Outcome: Hashable, Sendable {
     /// Broken invariants, a mask of `violation_kind`.
     public var violations: UInt32
     public var abi: UInt64
+    /// Without what the pair's claims say may differ.
     public var state: UInt64
+    public var wholeState: UInt64
     public var events: UInt64
     public var cost: UInt64
 
-    /// The outcome of the run that has just ended as `end` on the current machine.
+    /// The outcome of the run that has just ended as `end` on `machine`.
     @inline(__always)
-    init(_ end: run_end, _ arena: Arena) {
+    init(_ end: run_end, _ machine: Machine) {
         events = kernel.tally.pointee.events
         cost = kernel.tally.pointee.cost
         abi = resultsHash()
         if end == RUN_COMPLETE && !cannotSettle() {
-            state = restingState(arena)
+            (state, wholeState) = restingState(machine)
         } else {
-            state = 0
+            (state, wholeState) = (0, 0)
         }
         self.end = UInt8(end.rawValue)
         violations = kernel.violations
@@ -71,10 +73,13 @@ private func cannotSettle() -> Bool {
 
 /// Drains the machine, checks the invariants that hold at rest, and hashes its state.
 @inline(__always)
-private func restingState(_ arena: Arena) -> UInt64 {
-    guard settle(arena) else { return 0 }
+private func restingState(_ machine: Machine) -> (state: UInt64, wholeState: UInt64) {
+    guard settle(machine.arena) else { return (0, 0) }
     checkInvariantsAtRest()
-    var hash = StateHash()
-    visitState(&hash)
-    return hash.value
+    var whole = StateHash()
+    visitState(&whole)
+    if machine.claimed.isEmpty { return (whole.value, whole.value) }
+    var state = StateHash(without: machine.claimed)
+    visitState(&state)
+    return (state.value, whole.value)
 }

@@ -14,6 +14,7 @@ struct Picture {
     let events: (base: EventTally, patched: EventTally)
     /// Where the two executions first did something different.
     let firstDivergence: String?
+    private let leavesOut: (String) -> Bool
 
     /// Runs the loaded trace under the schedule on both sides.
     init(_ pair: PairOfMachines, _ seed: ScheduleSeed) {
@@ -26,6 +27,7 @@ struct Picture {
     }
 
     private init(_ pair: PairOfMachines, installing install: () -> Void) {
+        leavesOut = pair.leavesOut
         let log = StepLog()
         install()
         base = log.record { RunDetail(running: pair.base) }
@@ -47,7 +49,9 @@ struct Picture {
             return ("invariants", invariants.filter { likeness.violations & 1 << $0.kind != 0 }.map(\.name))
         }
         if let end = likeness.end { return ("invariants", [endName(end)]) }
-        let fields = StateDifference(base.tree, patched.tree).fields.filter { !$0.hasPrefix("events.") }
+        let fields = StateDifference(base.tree, patched.tree).fields.filter {
+            !$0.hasPrefix("events.") && !leavesOut($0)
+        }
         let results = fields.filter { $0.hasPrefix("results") }
         return results.isEmpty ? ("state", fields) : ("abi", results)
     }

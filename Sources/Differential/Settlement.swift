@@ -187,7 +187,7 @@ extension PairOfMachines {
         var found = false
         machine.useTrace()
         let result = search(side).run(preemptionBound: bound, schedules: schedules) { end in
-            let essence = Outcome(end, machine.arena).essence
+            let essence = Outcome(end, machine).essence
             machine.useTrace()
             essences.insert(essence)
             found = wanted(essence)

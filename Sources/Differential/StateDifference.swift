@@ -10,10 +10,13 @@ public struct StateDifference: Sendable {
     public private(set) var lines: [String] = []
     /// The fields that differ, by names without numbers (`page.flags PG_mlocked`), sorted, each once.
     public private(set) var fields: [String] = []
+    /// Which way they differ, sorted, each once: a field may be less here and more there.
+    public private(set) var changes: [FieldChange] = []
 
     public init(_ base: StateNode, _ patched: StateNode) {
         compareChildren(base, patched, depth: 0, kind: "")
         fields = Array(Set(fields)).sorted()
+        changes = Array(Set(changes)).sorted { ($0.field, $0.isMore ? 1 : 0) < ($1.field, $1.isMore ? 1 : 0) }
     }
 
     private mutating func compareChildren(_ base: StateNode, _ patched: StateNode, depth: Int, kind: String) {
@@ -55,6 +58,9 @@ public struct StateDifference: Sendable {
     private mutating func note(_ old: StateNode?, _ new: StateNode?, kind: String) {
         let node = (old ?? new)!
         let name = kind.isEmpty ? genericName(node.name) : kind + "." + genericName(node.name)
+        let isLess =
+            new == nil || (old?.value.flatMap(Int.init)).map { $0 > new?.value.flatMap(Int.init) ?? $0 } ?? false
+        changes.append(FieldChange(field: name, isMore: !isLess))
         guard let before = old?.value, let after = new?.value, before.contains("_") || after.contains("_") else {
             fields.append(name)
             return
@@ -62,6 +68,13 @@ public struct StateDifference: Sendable {
         let changed = Set(before.split(separator: "|")).symmetricDifference(after.split(separator: "|"))
         for flag in changed.sorted() where flag != "0" { fields.append("\(name) \(flag)") }
     }
+}
+
+/// A field that differs.
+public struct FieldChange: Hashable, Sendable {
+    public let field: String
+    /// Whether the patched variant has more of it, or has it alone; less otherwise.
+    public let isMore: Bool
 }
 
 /// `page 3` and `vma 0x8000` are of one kind each.

@@ -89,6 +89,8 @@ extension Finding {
         case (.both, _): "broken on both sides"
         case (.new, "events"), (.new, "cost"): "more after the patch"
         case (.lost, "events"), (.lost, "cost"): "more before the patch"
+        case (.new, _) where claim != nil: "more after the patch"
+        case (.lost, _) where claim != nil: "more before the patch"
         case (.new, _): "new: possible only after the patch"
         case (.lost, _): "lost: possible only before the patch"
         }

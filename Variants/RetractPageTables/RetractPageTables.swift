@@ -11,6 +11,33 @@ private func variant(_ name: String, _ summary: String, install: @escaping @Send
     Variant(name: name, era: "v6.5", summary: summary, changedFunctions: changedFunctions, install: install)
 }
 
+/// "Simplify shmem and file THP collapse's retract_page_tables(), and relax its locking: to improve its success rate
+/// and to lessen impact on others."
+private let successRate = "relax its locking: to improve its success rate and to lessen impact on others"
+
+private let oldToNew = [
+    // A vma whose mmap_lock is busy, and with MADV_COLLAPSE every mapping of the range, loses its page table now, ...
+    Claim(.state, "process.nr_ptes", .lost, successRate),
+    // ... and does not have to wait for khugepaged.
+    Claim(
+        .state, "process.pte_mapped_thp", .lost,
+        "it will be successful in retracting all of the page tables expected of it"),
+    Claim(.events, "mmu_notifier_range_start", .new, successRate),
+    Claim(.events, "mmu_notifier_range_end", .new, successRate),
+    Claim(.events, "tlb_flush", .new, successRate),
+    // i_mmap_rwsem is taken for read; no mmap_lock and no lock of the vma, but those of pmd and page table; and
+    // MADV_COLLAPSE comes again for the pmd.
+    Claim(
+        .cost, "lock", .either,
+        "It needs i_mmap_lock_read(mapping) for traversing the vma interval tree, but it does not need"
+            + " i_mmap_lock_write() for that ... retract_page_tables() just needs to use those same spinlocks"),
+]
+
+/// The posting has no changelog of its own for this: it is in the list of changes of v2.
+private let firstPostingToNew = ["mmu_notifier_range_start", "mmu_notifier_range_end"].map {
+    Claim(.events, $0, .new, "bring back mmu_notifier calls for PMD, per JannH and Jason")
+}
+
 public let retractPageTables = Family(
     name: "retract-page-tables",
     title: "mm/khugepaged: retract_page_tables() without mmap or vma lock",
@@ -21,8 +48,8 @@ public let retractPageTables = Family(
         variant("new.c", "the same in C", install: { install_retract_page_tables_new($0) }),
     ],
     pairs: [
-        Pair("old", "new"),
-        Pair("new.v1", "new"),
+        Pair("old", "new", claims: oldToNew),
+        Pair("new.v1", "new", claims: firstPostingToNew),
         Pair("new", "new.c"),
     ],
     weights: ["madvise": 3, "madvise MADV_COLLAPSE": 24, "khugepaged": 3])

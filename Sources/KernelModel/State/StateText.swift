@@ -38,7 +38,7 @@ public struct StateTree: StateVisitor {
 
     private static func title(_ kind: String, _ key: UInt64) -> String {
         switch kind {
-        case "vma", "pte", "pmd", "entry": return "\(kind) \(hex(key))"
+        case "vma", "pte", "pmd", "entry", "pte_mapped_thp": return "\(kind) \(hex(key))"
         case "results of t": return "\(kind)\(key)"
         case "process": return "p\(key)"
         case "file": return "f\(key)"

@@ -12,6 +12,12 @@ public protocol StateVisitor {
     mutating func enter(_ kind: StaticString, _ key: UInt64)
     mutating func leave()
     mutating func field(_ name: StaticString, _ value: UInt64, _ format: StateFormat)
+    /// What it does not want to be told.
+    var claimed: ClaimableFields { get }
+}
+
+extension StateVisitor {
+    public var claimed: ClaimableFields { [] }
 }
 
 /// How a field's value reads.
@@ -28,8 +34,10 @@ extension StateVisitor {
 /// Hashes what it is told.
 public struct StateHash: StateVisitor {
     public private(set) var value: UInt64 = 0x6d6d_6469_6666
+    public let claimed: ClaimableFields
 
-    public init() {}
+    /// - Parameter claimed: fields to leave out.
+    public init(without claimed: ClaimableFields = []) { self.claimed = claimed }
 
     @inline(__always)
     public mutating func enter(_ kind: StaticString, _ key: UInt64) {
@@ -62,6 +70,8 @@ public func visitState<Visitor: StateVisitor>(_ visitor: inout Visitor) {
     }
     visitor.enter("counters", 0)
     for item in 0..<Int(NR_VM_NODE_STAT_ITEMS.rawValue) {
+        let claimable = ClaimableFields.counter(item)
+        if !claimable.isEmpty && visitor.claimed.contains(claimable) { continue }
         visitor.number(nodeStatName(item), kernel.stat(item).pointee)
     }
     visitor.leave()
@@ -88,12 +98,22 @@ private struct StateWalk {
         visitor.number("locked_vm", Int(mm.locked_vm))
         visitor.number("total_vm", Int(mm.total_vm))
         visitor.number("map_count", Int(mm.map_count))
-        visitor.number("nr_ptes", Int(mm.nr_ptes))
+        if !visitor.claimed.contains(.nr_ptes) { visitor.number("nr_ptes", Int(mm.nr_ptes)) }
         visitor.field("def_flags", UInt64(mm.def_flags), .vmFlags)
-        visitor.number("file_rss", mm.rss(Int(MM_FILEPAGES.rawValue)).pointee)
+        if !visitor.claimed.contains(.file_rss) {
+            visitor.number("file_rss", mm.rss(Int(MM_FILEPAGES.rawValue)).pointee)
+        }
         visitor.number("anon_rss", mm.rss(Int(MM_ANONPAGES.rawValue)).pointee)
         visitor.number("swap_rss", mm.rss(Int(MM_SWAPENTS.rawValue)).pointee)
-        visitor.number("shmem_rss", mm.rss(Int(MM_SHMEMPAGES.rawValue)).pointee)
+        if !visitor.claimed.contains(.shmem_rss) {
+            visitor.number("shmem_rss", mm.rss(Int(MM_SHMEMPAGES.rawValue)).pointee)
+        }
+        if !visitor.claimed.contains(.pte_mapped_thp), let mm_slot = mm_slot_lookup(mm) {
+            for number in 0..<Int(mm_slot.nr_pte_mapped_thp) {
+                visitor.enter("pte_mapped_thp", UInt64(mm_slot.address(number).pointee))
+                visitor.leave()
+            }
+        }
         var next = mm.mmap
         while let vma = next {
             area(vma, &visitor)
@@ -127,6 +147,7 @@ private struct StateWalk {
         _ address: UInt, _ pte: pte_t, _ visitor: inout Visitor
     ) {
         if pte_none(pte) { return }
+        if visitor.claimed.contains(.pte) && pte_present(pte) && !PageAnon(pte_page(pte)) { return }
         visitor.enter("pte", UInt64(address))
         if pte_present(pte) {
             visitor.field("page", name(pte_page(pte)), .page)
@@ -148,6 +169,7 @@ private struct StateWalk {
     private mutating func hugeEntry<Visitor: StateVisitor>(
         _ address: UInt, _ pmd: pmd_t, _ visitor: inout Visitor
     ) {
+        if visitor.claimed.contains(.pmd) && pmd_present(pmd) && !PageAnon(pmd_page(pmd)) { return }
         visitor.enter("pmd", UInt64(address & PMD_MASK()))
         if pmd_present(pmd) {
             visitor.field("page", name(pmd_page(pmd)), .page)
@@ -237,9 +259,12 @@ private struct StateWalk {
     private func one<Visitor: StateVisitor>(_ page: page, _ number: UInt64, _ visitor: inout Visitor) {
         visitor.enter("page", number)
         visitor.field("flags", UInt64(page.flags), .pageFlags)
-        visitor.number("refcount", Int(page._refcount))
-        visitor.number("mapcount", Int(page._mapcount) + 1)
-        if PageHead(page) { visitor.number("compound_mapcount", Int(page.compound_mapcount) + 1) }
+        let claimed = PageAnon(page) ? [] : visitor.claimed
+        if !claimed.contains(.refcount) { visitor.number("refcount", Int(page._refcount)) }
+        if !claimed.contains(.mapcount) { visitor.number("mapcount", Int(page._mapcount) + 1) }
+        if PageHead(page) && !claimed.contains(.compound_mapcount) {
+            visitor.number("compound_mapcount", Int(page.compound_mapcount) + 1)
+        }
         visitor.field("lru", PageLRU(page) ? UInt64(page_lru(page).rawValue) : UInt64(NR_LRU_LISTS.rawValue), .lru)
         // Off the list the kernel has no room for it.
         if ops.rules & RULE_MLOCK_COUNT != 0 && PageLRU(page) && PageUnevictable(page) {

@@ -42,7 +42,9 @@ public struct Generator: Sendable {
 
     /// The advice that makes huge pages at once, where programs can give it.
     var collapseAdvice: Int? {
-        guard case .choice(let advices)? = vocabulary[KnownOperation.madvise]?.parameters.last?.domain else { return nil }
+        guard case .choice(let advices)? = vocabulary[KnownOperation.madvise]?.parameters.last?.domain else {
+            return nil
+        }
         return advices.first { $0.name == "MADV_COLLAPSE" }?.value
     }
 
