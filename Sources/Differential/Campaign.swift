@@ -180,7 +180,13 @@ public final class Campaign {
             // On the cut-down trace less differs.
             let (finalLevel, finalSubject) = final.subject(
                 Candidate(side: settled.side, essence: final.essence(settled.side), seed: candidate.seed), likeness)
-            add(final.finding(finalLevel, direction, finalSubject, settled, candidate.seed), also: key)
+            var finding = final.finding(finalLevel, direction, finalSubject, settled, candidate.seed)
+            if finding.verdict == .divergent, finalLevel == Level.abi.rawValue,
+                let claim = claims.covering(final.changedResults)
+            {
+                (finding.verdict, finding.claim) = (.expected, claim.sentence)
+            }
+            add(finding, also: key)
         }
     }
 
@@ -274,7 +280,23 @@ public final class Campaign {
     }
 }
 
+extension [Claim] {
+    /// The claim that covers these results, or the last of those that do so together; nil if one is not covered.
+    fileprivate func covering(_ changes: [FieldChange]) -> Claim? {
+        var last: Claim?
+        for change in changes {
+            last = first { $0.level == .abi && $0.subject == change.field && $0.hasValues(of: change) }
+            if last == nil { return nil }
+        }
+        return last
+    }
+}
+
 extension Claim {
+    fileprivate func hasValues(of change: FieldChange) -> Bool {
+        values.map { $0.before == change.before && $0.after == change.after } ?? false
+    }
+
     func covers(_ level: Level, _ subject: String, _ direction: Finding.Direction) -> Bool {
         self.level == level && self.subject == subject
             && (self.direction == .either || self.direction.rawValue == direction.rawValue)

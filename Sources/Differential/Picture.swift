@@ -56,6 +56,11 @@ struct Picture {
         return results.isEmpty ? ("state", fields) : ("abi", results)
     }
 
+    /// The results of calls that differ.
+    var changedResults: [FieldChange] {
+        StateDifference(base.tree, patched.tree).changes.filter { $0.field.hasPrefix("results") }
+    }
+
     func finding(
         _ level: String, _ direction: Finding.Direction, _ subject: [String], _ settled: Settled, _ seed: ScheduleSeed
     ) -> Finding {

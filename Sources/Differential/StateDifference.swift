@@ -16,7 +16,10 @@ public struct StateDifference: Sendable {
     public init(_ base: StateNode, _ patched: StateNode) {
         compareChildren(base, patched, depth: 0, kind: "")
         fields = Array(Set(fields)).sorted()
-        changes = Array(Set(changes)).sorted { ($0.field, $0.isMore ? 1 : 0) < ($1.field, $1.isMore ? 1 : 0) }
+        changes = Array(Set(changes)).sorted {
+            ($0.field, $0.before ?? 0, $0.after ?? 0, $0.isMore ? 1 : 0)
+                < ($1.field, $1.before ?? 0, $1.after ?? 0, $1.isMore ? 1 : 0)
+        }
     }
 
     private mutating func compareChildren(_ base: StateNode, _ patched: StateNode, depth: Int, kind: String) {
@@ -58,9 +61,7 @@ public struct StateDifference: Sendable {
     private mutating func note(_ old: StateNode?, _ new: StateNode?, kind: String) {
         let node = (old ?? new)!
         let name = kind.isEmpty ? genericName(node.name) : kind + "." + genericName(node.name)
-        let isLess =
-            new == nil || (old?.value.flatMap(Int.init)).map { $0 > new?.value.flatMap(Int.init) ?? $0 } ?? false
-        changes.append(FieldChange(field: name, isMore: !isLess))
+        changes.append(FieldChange(field: name, before: old, after: new))
         guard let before = old?.value, let after = new?.value, before.contains("_") || after.contains("_") else {
             fields.append(name)
             return
@@ -70,11 +71,20 @@ public struct StateDifference: Sendable {
     }
 }
 
-/// A field that differs.
+/// A field that differs, and how.
 public struct FieldChange: Hashable, Sendable {
     public let field: String
     /// Whether the patched variant has more of it, or has it alone; less otherwise.
     public let isMore: Bool
+    /// Its values, where they are numbers.
+    public let before, after: Int?
+
+    init(field: String, before: StateNode?, after: StateNode?) {
+        self.field = field
+        let (old, new) = (before?.value.flatMap { Int($0) }, after?.value.flatMap { Int($0) })
+        (self.before, self.after) = (old, new)
+        if let old, let new { isMore = old < new } else { isMore = after != nil }
+    }
 }
 
 /// `page 3` and `vma 0x8000` are of one kind each.

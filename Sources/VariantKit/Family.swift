@@ -76,13 +76,26 @@ public struct Claim: Codable, Equatable, Sendable {
     /// The field of an outcome or the event that it is about: `mmu_notifier_range_start`.
     public var subject: String
     public var direction: Direction
+    /// For a result: the only values that it is about.
+    public var values: Values?
     /// What the patch's author says.
     public var sentence: String
+
+    public struct Values: Codable, Equatable, Sendable {
+        public var before: Int
+        public var after: Int
+    }
 
     public init(_ level: Level, _ subject: String, _ direction: Direction, _ sentence: String) {
         self.level = level
         self.subject = subject
         self.direction = direction
         self.sentence = sentence
+    }
+
+    /// The result of an operation, where it was `before` and is `after`.
+    public init(result operation: String, _ before: Int, becomes after: Int, _ sentence: String) {
+        self.init(.abi, "results." + operation, .either, sentence)
+        values = Values(before: before, after: after)
     }
 }
