@@ -108,7 +108,7 @@ private struct StateWalk {
         if !visitor.claimed.contains(.shmem_rss) {
             visitor.number("shmem_rss", mm.rss(Int(MM_SHMEMPAGES.rawValue)).pointee)
         }
-        if !visitor.claimed.contains(.pte_mapped_thp), let mm_slot = mm_slot_lookup(mm) {
+        if !visitor.claimed.contains(.pte_mapped_thp), let mm_slot = get_mm_slot(mm) {
             for number in 0..<Int(mm_slot.nr_pte_mapped_thp) {
                 visitor.enter("pte_mapped_thp", UInt64(mm_slot.address(number).pointee))
                 visitor.leave()

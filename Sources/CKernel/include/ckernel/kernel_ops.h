@@ -234,6 +234,9 @@
 	OP(int, khugepaged_fork, (struct mm_struct * mm, struct mm_struct *oldmm), (mm, oldmm))                     \
 	OP(void, khugepaged_exit, (struct mm_struct * mm), (mm))                                                    \
 	OP(long, khugepaged_do_scan, (void), ())                                                                    \
+	OP(bool, hugepage_vma_check,                                                                                \
+	   (struct vm_area_struct * vma, unsigned long vm_flags, bool smaps, bool in_pf, bool enforce_sysfs),       \
+	   (vma, vm_flags, smaps, in_pf, enforce_sysfs))                                                            \
 	OP(int, khugepaged_scan_file,                                                                               \
 	   (struct mm_struct * mm, unsigned long address, struct address_space *mapping, pgoff_t start,             \
 	    struct collapse_control *cc),                                                                           \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // mm/khugepaged.c of Linux v5.18-rc1: collapse of a range of anonymous memory, whose page table is taken away
-// before its pages are.
+// before its pages are.  From v6.1 on MADV_COLLAPSE does the same without khugepaged's limits: is_khugepaged is false.
 
 import CKernel
 import Simulation
@@ -40,6 +40,8 @@ private func khugepaged_scan_pmd(
     if result == SCAN_SUCCEED {
         if !found.writable {
             result = SCAN_PAGE_RO
+        } else if !cc.pointee.is_khugepaged {
+            result = SCAN_SUCCEED
         } else if found.referenced == 0 || found.unmapped > 0 && Int(found.referenced) < hpage_pmd_nr / 2 {
             result = SCAN_LACK_REFERENCED_PAGE
         }
@@ -56,9 +58,10 @@ private func scan_pte(
     _ cc: UnsafeMutablePointer<collapse_control>
 ) -> Int32 {
     let function: StaticString = "khugepaged_scan_pmd"
+    let unlimited = !cc.pointee.is_khugepaged
     if is_swap_pte(pteval) {
         found.pointee.unmapped += 1
-        if found.pointee.unmapped <= khugepaged_max_ptes_swap {
+        if unlimited || found.pointee.unmapped <= khugepaged_max_ptes_swap {
             return pte_uffd_wp(pteval) ? SCAN_PTE_UFFD_WP : SCAN_SUCCEED
         }
         count_vm_events(Int32(THP_SCAN_EXCEED_SWAP_PTE.rawValue), 1)
@@ -66,7 +69,9 @@ private func scan_pte(
     }
     if pte_none(pteval) {
         found.pointee.none += 1
-        if !userfaultfd_armed(vma) && found.pointee.none <= khugepaged_max_ptes_none { return SCAN_SUCCEED }
+        if !userfaultfd_armed(vma) && (unlimited || found.pointee.none <= khugepaged_max_ptes_none) {
+            return SCAN_SUCCEED
+        }
         count_vm_events(Int32(THP_SCAN_EXCEED_NONE_PTE.rawValue), 1)
         return SCAN_EXCEED_NONE_PTE
     }
@@ -77,7 +82,7 @@ private func scan_pte(
     yield_point("mapcount", function)
     if page_mapcount(page) > 1 {
         found.pointee.shared += 1
-        if found.pointee.shared > khugepaged_max_ptes_shared {
+        if !unlimited && found.pointee.shared > khugepaged_max_ptes_shared {
             count_vm_events(Int32(THP_SCAN_EXCEED_SHARED_PTE.rawValue), 1)
             return SCAN_EXCEED_SHARED_PTE
         }
@@ -116,12 +121,16 @@ func is_referenced(
 /// The vma at `address`, which khugepaged may still work on, after mmap_lock was dropped and taken again; nil and why
 /// not otherwise.
 /// Linux v5.18-rc1, mm/khugepaged.c, hugepage_vma_revalidate().
-private func hugepage_vma_revalidate(_ mm: mm_struct, _ address: UInt) -> (vma: vm_area_struct?, result: Int32) {
+private func hugepage_vma_revalidate(
+    _ mm: mm_struct, _ address: UInt, _ cc: UnsafeMutablePointer<collapse_control>
+) -> (vma: vm_area_struct?, result: Int32) {
     if khugepaged_test_exit(mm) { return (nil, SCAN_ANY_PROCESS) }
     guard let vma = ops.find_vma(mm, address) else { return (nil, SCAN_VMA_NULL) }
     let (hstart, hend) = huge_page_range(vma)
     if address < hstart || address + PMD_SIZE() > hend { return (nil, SCAN_ADDRESS_RANGE) }
-    if !hugepage_vma_check(vma, vma.vm_flags) { return (nil, SCAN_VMA_CHECK) }
+    if !ops.hugepage_vma_check(vma, vma.vm_flags, false, false, cc.pointee.is_khugepaged) {
+        return (nil, SCAN_VMA_CHECK)
+    }
     if vma.anon_vma == nil || !vma_is_anonymous(vma) { return (nil, SCAN_VMA_CHECK) }
     return (vma, SCAN_SUCCEED)
 }
@@ -129,7 +138,8 @@ private func hugepage_vma_revalidate(_ mm: mm_struct, _ address: UInt) -> (vma: 
 /// Brings in what is in swap.  mmap_lock is held before and after, and may have been dropped in between.
 /// Linux v5.18-rc1, mm/khugepaged.c, __collapse_huge_page_swapin().
 private func __collapse_huge_page_swapin(
-    _ mm: mm_struct, _ first: vm_area_struct, _ haddr: UInt, _ pmd: UnsafeMutablePointer<pmd_t>
+    _ mm: mm_struct, _ first: vm_area_struct, _ haddr: UInt, _ pmd: UnsafeMutablePointer<pmd_t>,
+    _ cc: UnsafeMutablePointer<collapse_control>
 ) -> Bool {
     var vma = first
     var swapped_in = 0
@@ -146,7 +156,7 @@ private func __collapse_huge_page_swapin(
         let ret = ops.do_swap_page(&vmf)
         if ret & VM_FAULT_RETRY != 0 {
             down_read(mm.mmap_lock)
-            guard let found = hugepage_vma_revalidate(mm, haddr).vma else { return false }
+            guard let found = hugepage_vma_revalidate(mm, haddr, cc).vma else { return false }
             vma = found
             if mm_find_pmd(mm, haddr) != pmd { return false }
         }
@@ -168,7 +178,7 @@ private func collapse_huge_page(
     guard let new_page = khugepaged_alloc_page(cc) else { return SCAN_ALLOC_HUGE_PAGE_FAIL }
 
     down_read(mm.mmap_lock)
-    let (before, checked) = hugepage_vma_revalidate(mm, address)
+    let (before, checked) = hugepage_vma_revalidate(mm, address, cc)
     guard let before else {
         up_read(mm.mmap_lock)
         return checked
@@ -177,19 +187,19 @@ private func collapse_huge_page(
         up_read(mm.mmap_lock)
         return SCAN_PMD_NULL
     }
-    let swapped_in = unmapped == 0 || __collapse_huge_page_swapin(mm, before, address, pmd)
+    let swapped_in = unmapped == 0 || __collapse_huge_page_swapin(mm, before, address, pmd, cc)
     up_read(mm.mmap_lock)
     if !swapped_in { return SCAN_FAIL }
 
     // Nobody may use the page table but GUP fast and reverse maps.
     down_write(mm.mmap_lock)
-    let (found, result) = hugepage_vma_revalidate(mm, address)
+    let (found, result) = hugepage_vma_revalidate(mm, address, cc)
     guard let vma = found else {
         up_write(mm.mmap_lock)
         return result
     }
     let collapsed =
-        mm_find_pmd(mm, address) == pmd ? collapse_table(vma, address, pmd, new_page) : SCAN_FAIL
+        mm_find_pmd(mm, address) == pmd ? collapse_table(vma, address, pmd, new_page, cc) : SCAN_FAIL
     if collapsed == SCAN_SUCCEED { cc.pointee.hpage = nil }
     up_write(mm.mmap_lock)
     return collapsed
@@ -197,7 +207,8 @@ private func collapse_huge_page(
 
 /// The part of collapse_huge_page() that holds mmap_lock for writing.
 private func collapse_table(
-    _ vma: vm_area_struct, _ address: UInt, _ pmd: UnsafeMutablePointer<pmd_t>, _ new_page: page
+    _ vma: vm_area_struct, _ address: UInt, _ pmd: UnsafeMutablePointer<pmd_t>, _ new_page: page,
+    _ cc: UnsafeMutablePointer<collapse_control>
 ) -> Int32 {
     let function: StaticString = "collapse_huge_page"
     let mm = vma.vm_mm
@@ -218,7 +229,7 @@ private func collapse_table(
     ops.mmu_notifier_invalidate_range_end(&range)
 
     spin_lock(pte_ptl, function)
-    let result = __collapse_huge_page_isolate(vma, address, pte, compound_pagelist)
+    let result = __collapse_huge_page_isolate(vma, address, pte, compound_pagelist, cc)
     spin_unlock(pte_ptl, function)
     if result != SCAN_SUCCEED {
         spin_lock(pmd_ptl, function)

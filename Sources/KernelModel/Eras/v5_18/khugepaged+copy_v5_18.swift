@@ -36,8 +36,10 @@ private func release_pte_pages(
 /// Locks the pages of all ptes and takes them off the LRU, or none.  The page table lock is held.
 /// Linux v5.18-rc1, mm/khugepaged.c, __collapse_huge_page_isolate().
 func __collapse_huge_page_isolate(
-    _ vma: vm_area_struct, _ address: UInt, _ pte: UnsafeMutablePointer<pte_t>, _ compound_pagelist: list_head
+    _ vma: vm_area_struct, _ address: UInt, _ pte: UnsafeMutablePointer<pte_t>, _ compound_pagelist: list_head,
+    _ cc: UnsafeMutablePointer<collapse_control>
 ) -> Int32 {
+    let unlimited = !cc.pointee.is_khugepaged
     var none = 0
     var shared = 0
     var referenced = 0
@@ -46,7 +48,7 @@ func __collapse_huge_page_isolate(
         let pteval = pte[i]
         if pte_none(pteval) {
             none += 1
-            if !userfaultfd_armed(vma) && none <= khugepaged_max_ptes_none { continue }
+            if !userfaultfd_armed(vma) && (unlimited || none <= khugepaged_max_ptes_none) { continue }
             count_vm_events(Int32(THP_SCAN_EXCEED_NONE_PTE.rawValue), 1)
             release_pte_pages(pte, i, compound_pagelist)
             return SCAN_EXCEED_NONE_PTE
@@ -60,7 +62,7 @@ func __collapse_huge_page_isolate(
         yield_point("mapcount")
         if page_mapcount(subpage) > 1 {
             shared += 1
-            if shared > khugepaged_max_ptes_shared {
+            if !unlimited && shared > khugepaged_max_ptes_shared {
                 count_vm_events(Int32(THP_SCAN_EXCEED_SHARED_PTE.rawValue), 1)
                 release_pte_pages(pte, i, compound_pagelist)
                 return SCAN_EXCEED_SHARED_PTE
@@ -78,7 +80,7 @@ func __collapse_huge_page_isolate(
         if is_referenced(vma.vm_mm, at, pteval, page, "__collapse_huge_page_isolate") { referenced += 1 }
         if pte_write(pteval) { writable = true }
     }
-    if writable && referenced > 0 { return SCAN_SUCCEED }
+    if writable && (unlimited || referenced > 0) { return SCAN_SUCCEED }
     release_pte_pages(pte, hpage_pmd_nr, compound_pagelist)
     return writable ? SCAN_FAIL : SCAN_PAGE_RO
 }

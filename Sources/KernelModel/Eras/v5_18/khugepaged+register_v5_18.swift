@@ -65,7 +65,7 @@ private func khugepaged_enter(_ vma: vm_area_struct, _ vm_flags: UInt) -> Int32 
 /// VM_NO_KHUGEPAGED.
 private func khugepaged_enter_vma_merge(_ vma: vm_area_struct, _ vm_flags: UInt) -> Int32 {
     if vm_flags & (VM_SPECIAL | VM_HUGETLB) != 0 { return 0 }
-    if !hugepage_vma_check(vma, vm_flags) { return 0 }
+    if !ops.hugepage_vma_check(vma, vm_flags, false, false, true) { return 0 }
     let (hstart, hend) = huge_page_range(vma)
     return hstart < hend ? khugepaged_enter(vma, vm_flags) : 0
 }

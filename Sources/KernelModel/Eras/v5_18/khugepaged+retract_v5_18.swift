@@ -81,7 +81,7 @@ private func collapse_pte_mapped_thp(_ mm: mm_struct, _ addr: UInt, _ install_pm
         return SCAN_VMA_CHECK
     }
     // The huge page is there, whether or not this vma asked for it.
-    if !hugepage_vma_check(vma, vma.vm_flags | VM_HUGEPAGE) { return SCAN_VMA_CHECK }
+    if !ops.hugepage_vma_check(vma, vma.vm_flags | VM_HUGEPAGE, false, false, true) { return SCAN_VMA_CHECK }
     guard let hpage = ops.find_lock_page(mapping, linear_page_index(vma, haddr)) else { return SCAN_PAGE_NULL }
     var result = SCAN_FAIL
     if PageHead(hpage), let pmd = mm_find_pmd(mm, haddr) { result = retract_mapped_table(vma, haddr, pmd, hpage) }

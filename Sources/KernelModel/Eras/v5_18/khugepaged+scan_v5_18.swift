@@ -86,7 +86,7 @@ private func scan_next_range(_ mm: mm_struct, _ cc: UnsafeMutablePointer<collaps
     while let vma = next {
         if khugepaged_test_exit(mm, function) { return Scanned(vma: vma) }
         let (hstart, hend) = huge_page_range(vma)
-        guard hugepage_vma_check(vma, vma.vm_flags), hstart < hend, scan.address < hend else {
+        guard ops.hugepage_vma_check(vma, vma.vm_flags, false, false, true), hstart < hend, scan.address < hend else {
             next = vma.vm_next
             continue
         }

@@ -13,6 +13,7 @@ import CKernel
 import Simulation
 
 func install_khugepaged_v5_18(_ ops: kernel_ops) {
+    ops.hugepage_vma_check = hugepage_vma_check
     install_khugepaged_register_v5_18(ops)
     install_khugepaged_scan_v5_18(ops)
     install_khugepaged_file_v5_18(ops)
@@ -45,9 +46,12 @@ func shmem_huge_enabled(_ vma: vm_area_struct) -> Bool {
     return mapping.huge && (!mapping.huge_advise || vma.vm_flags & VM_HUGEPAGE != 0)
 }
 
-/// Whether khugepaged may make huge pages in the vma, whose flags are, or will be, `vm_flags`.
+/// Whether khugepaged may make huge pages in the vma, whose flags are, or will be, `vm_flags`.  v6.1 moved it to
+/// mm/huge_memory.c, where it serves others, too, who say so by what follows the flags.
 /// Linux v5.18-rc1, mm/khugepaged.c, hugepage_vma_check().
-func hugepage_vma_check(_ vma: vm_area_struct, _ vm_flags: UInt) -> Bool {
+private func hugepage_vma_check(
+    _ vma: vm_area_struct, _ vm_flags: UInt, _ smaps: Bool, _ in_pf: Bool, _ enforce_sysfs: Bool
+) -> Bool {
     if vm_flags & VM_NOHUGEPAGE != 0 { return false }
     if vma.vm_file != nil && ((vma.vm_start >> UInt(PAGE_SHIFT)) &- vma.vm_pgoff) & (HPAGE_PMD_NR() - 1) != 0 {
         return false

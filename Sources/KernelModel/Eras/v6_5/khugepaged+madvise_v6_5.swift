@@ -35,7 +35,7 @@ func madvise_collapse_v6_5(
     let function: StaticString = "madvise_collapse"
     let mm = area.vm_mm
     prev.pointee = area
-    if !hugepage_vma_check(area, area.vm_flags, enforce_sysfs: false) { return -Int(EINVAL) }
+    if !ops.hugepage_vma_check(area, area.vm_flags, false, false, false) { return -Int(EINVAL) }
 
     var cc = collapse_control()
     mmgrab(mm)
@@ -84,7 +84,13 @@ private func collapse_range(
     let function: StaticString = "madvise_collapse"
     let mm = vma.vm_mm
     clear_node_load(cc)
-    guard let file = vma.vm_file else { return hpage_collapse_scan_pmd(mm, vma, addr, mmap_locked, cc) }
+    guard let file = vma.vm_file else {
+        // hpage_collapse_scan_pmd()
+        let result = ops.khugepaged_scan_pmd(mm, vma, addr, mmap_locked, cc)
+        if let unused = cc.pointee.hpage { ops.put_page(unused) }
+        cc.pointee.hpage = nil
+        return result
+    }
     let pgoff = linear_page_index(vma, addr)
     up_read(mm.mmap_lock, function)
     mmap_locked.pointee = false

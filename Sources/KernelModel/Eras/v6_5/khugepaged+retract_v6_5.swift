@@ -56,7 +56,7 @@ private func collapse_pte_mapped_thp(_ mm: mm_struct, _ addr: UInt, _ install_pm
         return SCAN_VMA_CHECK
     }
     // The huge page is there: a fault would map it whatever sysfs says.
-    if !hugepage_vma_check(vma, vma.vm_flags, enforce_sysfs: false) { return SCAN_VMA_CHECK }
+    if !ops.hugepage_vma_check(vma, vma.vm_flags, false, false, false) { return SCAN_VMA_CHECK }
     // There may be markers in the table.
     if userfaultfd_wp(vma) { return SCAN_PTE_UFFD_WP }
 

@@ -5,12 +5,15 @@
 // +file_v6_5.swift collapses a range of a file, +retract_v6_5.swift gets rid of the page tables that map it,
 // +scan_v6_5.swift looks for ranges, +madvise_v6_5.swift is MADV_COLLAPSE.
 // A struct folio is the head `page`; a struct file is the file's page cache, which is never freed.
+// Anonymous memory is collapsed as in v5.18-rc1, Eras/v5_18/khugepaged+anonymous_v5_18.swift, but for khugepaged's
+// limits, which MADV_COLLAPSE does not know.
 // Left out: memory cgroups, tracing, node_reclaim_mode (off, as by default), hardware poison (copies never fail).
 
 import CKernel
 import Simulation
 
 func install_khugepaged_v6_5(_ ops: kernel_ops) {
+    ops.hugepage_vma_check = hugepage_vma_check
     install_khugepaged_file_v6_5(ops)
     install_khugepaged_retract_v6_5(ops)
     install_khugepaged_scan_v6_5(ops)
@@ -40,7 +43,9 @@ private func file_thp_enabled(_ vma: vm_area_struct) -> Bool {
 
 /// Whether huge pages may be made in a vma, outside of a fault.  MADV_COLLAPSE asks without `enforce_sysfs`.
 /// Linux v6.5, mm/huge_memory.c, hugepage_vma_check(); mm/shmem.c, shmem_is_huge().
-func hugepage_vma_check(_ vma: vm_area_struct, _ vm_flags: UInt, enforce_sysfs: Bool) -> Bool {
+private func hugepage_vma_check(
+    _ vma: vm_area_struct, _ vm_flags: UInt, _ smaps: Bool, _ in_pf: Bool, _ enforce_sysfs: Bool
+) -> Bool {
     if vm_flags & VM_NOHUGEPAGE != 0 { return false }
     if vm_flags & (VM_SPECIAL | VM_HUGETLB) != 0 { return false }
     if vma.vm_end < PMD_SIZE() { return false }
@@ -51,7 +56,7 @@ func hugepage_vma_check(_ vma: vm_area_struct, _ vm_flags: UInt, enforce_sysfs: 
     // "madvise" in sysfs.
     if enforce_sysfs && vm_flags & VM_HUGEPAGE == 0 { return false }
     if file_thp_enabled(vma) { return true }
-    return vma_is_anonymous(vma) && vma.anon_vma != nil
+    return vma_is_anonymous(vma) && (vma.anon_vma != nil || smaps || in_pf)
 }
 
 /// The vma at `address`, after mmap_lock was dropped and taken again.
@@ -64,7 +69,7 @@ func hugepage_vma_revalidate(
     vmap = ops.find_vma(mm, address)
     guard let vma = vmap else { return SCAN_VMA_NULL }
     if !transhuge_vma_suitable(vma, address) { return SCAN_ADDRESS_RANGE }
-    if !hugepage_vma_check(vma, vma.vm_flags, enforce_sysfs: cc.pointee.is_khugepaged) { return SCAN_VMA_CHECK }
+    if !ops.hugepage_vma_check(vma, vma.vm_flags, false, false, cc.pointee.is_khugepaged) { return SCAN_VMA_CHECK }
     // What was anonymous may map a file by now.
     if expect_anon && (vma.anon_vma == nil || !vma_is_anonymous(vma)) { return SCAN_PAGE_ANON }
     return SCAN_SUCCEED
