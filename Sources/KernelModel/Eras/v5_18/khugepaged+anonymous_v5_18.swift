@@ -27,9 +27,7 @@ private func khugepaged_scan_pmd(
     BUG_ON(address & ~PMD_MASK() != 0, "address & ~HPAGE_PMD_MASK")
     guard let pmd = mm_find_pmd(mm, address) else { return SCAN_PMD_NULL }
     clear_node_load(cc)
-    let ptl = pte_lockptr(mm, pmd)
-    let pte = pte_offset_map(pmd, address)
-    spin_lock(ptl)
+    guard let (pte, ptl) = pte_offset_map_lock(mm, pmd, address) else { return SCAN_PMD_NULL }
     var found = FoundPtes()
     var result = SCAN_SUCCEED
     var i = 0
@@ -144,10 +142,13 @@ private func __collapse_huge_page_swapin(
     var vma = first
     var swapped_in = 0
     for address in stride(from: haddr, to: haddr + PMD_SIZE(), by: Int(PAGE_SIZE)) {
-        let pte = pte_offset_map(pmd, address)
+        guard let (pte, _) = pte_offset_map_nolock(mm, pmd, address) else { return false }
         yield_point("pte")
         let orig_pte = pte.pointee
-        if !is_swap_pte(orig_pte) { continue }
+        if !is_swap_pte(orig_pte) {
+            ops.pte_unmap(pte)
+            continue
+        }
         var vmf = vm_fault(
             vma: vma, flags: FAULT_FLAG_ALLOW_RETRY, address: address, pgoff: linear_page_index(vma, haddr),
             pmd: pmd, pte: pte, ptl: nil, orig_pte: orig_pte, orig_pmd: __pmd(0), cow_page: nil, page: nil,
