@@ -210,7 +210,7 @@ public final class Campaign {
         let picture = Picture(pair, seed)
         for event in eventKinds(level) {
             guard let difference = EventDifference(event, picture.events.base, picture.events.patched) else { continue }
-            let name = String(cString: event_kind_name(UInt32(event))!)
+            let name = eventName(event)
             let claim = claims.first { $0.covers(level, name, difference.direction) }
             let finding = Finding(
                 level: level.rawValue, direction: difference.direction, subject: [name],

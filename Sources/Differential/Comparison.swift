@@ -93,6 +93,8 @@ struct Candidate {
     var side: Side
     var essence: Outcome.Essence
     var seed: ScheduleSeed
+    /// The endings of attempts that only this side had, if it is about them.
+    var attempts: UInt64 = 0
 }
 
 /// What comparing one trace gave.
@@ -128,6 +130,7 @@ extension PairOfMachines {
         var essences: (base: Set<Outcome.Essence>, patched: Set<Outcome.Essence>) = ([], [])
         var suspects: [(ScheduleSeed, Outcome.Essence, Outcome.Essence)] = []
         var broken: (base: UInt32, patched: UInt32) = (0, 0)
+        var attempts = (base: Attempts(side: .base), patched: Attempts(side: .patched))
         for number in 0..<count {
             let place = ScheduleSeed(seed: seed.seed, trace: seed.trace, schedule: number)
             place.strategy().install()
@@ -140,6 +143,8 @@ extension PairOfMachines {
             if entered || kernel.reached != 0 { result.reached += 1 }
             // A trace that does not enter a changed function soon is not worth its time.
             if number + 1 == PairOfMachines.probes && result.reached == 0 { break }
+            attempts.base.add(first.essence, place)
+            attempts.patched.add(second.essence, place)
             broken.base |= first.violations
             broken.patched |= second.violations
             if first.essence == second.essence && first.wholeState != second.wholeState
@@ -157,7 +162,9 @@ extension PairOfMachines {
         }
         result.distinct = schedules.count
         result.brokenOnBoth = broken.base & broken.patched
-        result.candidates = candidates(suspects, essences.base, essences.patched)
+        result.candidates =
+            [attempts.base.candidate(unlike: attempts.patched), attempts.patched.candidate(unlike: attempts.base)]
+            .compactMap { $0 } + candidates(suspects, essences.base, essences.patched)
         return result
     }
 
@@ -176,5 +183,30 @@ extension PairOfMachines {
             }
         }
         return found
+    }
+}
+
+/// The endings of attempts that one side had, over all schedules of a trace, and where each was seen first.
+private struct Attempts {
+    let side: Side
+    private var all: UInt64 = 0
+    private var firsts: [(bits: UInt64, essence: Outcome.Essence, seed: ScheduleSeed)] = []
+
+    init(side: Side) {
+        self.side = side
+    }
+
+    mutating func add(_ essence: Outcome.Essence, _ seed: ScheduleSeed) {
+        let new = essence.attempts & ~all
+        guard new != 0 else { return }
+        all |= new
+        firsts.append((new, essence, seed))
+    }
+
+    /// The first ending that the other side never had.
+    func candidate(unlike other: Attempts) -> Candidate? {
+        guard let first = firsts.first(where: { $0.bits & ~other.all != 0 }) else { return nil }
+        return Candidate(
+            side: side, essence: first.essence, seed: first.seed, attempts: first.bits & ~other.all)
     }
 }

@@ -33,6 +33,32 @@ struct EventTally {
     }
 
     subscript(event: Int) -> [Key: Int] { counts[UInt8(event)] ?? [:] }
+
+    /// The endings of attempts with these places in an outcome: `migrate: EAGAIN`, each once.
+    func endings(among mask: UInt64) -> [String] {
+        let event = EVENT_migrate
+        let keys = self[Int(event.rawValue)].keys.sorted()
+        let endings = keys.filter { mask & 1 << attemptBit(event, UInt($0.object), $0.error) != 0 }
+        return Array(Set(endings.map { "\(eventName(Int(event.rawValue))): \(errorName($0.error))" })).sorted()
+    }
+}
+
+extension EventTally.Key {
+    /// How an attempt ended.
+    var error: Int { Int(Int64(bitPattern: value)) }
+}
+
+func eventName(_ event: Int) -> String { String(cString: event_kind_name(UInt32(event))!) }
+
+/// The name of a negative error number that an attempt can end with.
+private func errorName(_ error: Int) -> String {
+    switch Int32(truncatingIfNeeded: -error) {
+    case 0: "success"
+    case EAGAIN: "EAGAIN"
+    case EBUSY: "EBUSY"
+    case ENOMEM: "ENOMEM"
+    default: "\(error)"
+    }
 }
 
 /// How two executions differ in one event.
@@ -48,14 +74,14 @@ struct EventDifference {
     init?(_ event: Int, _ base: EventTally, _ patched: EventTally) {
         let (before, after) = (base[event], patched[event])
         if before == after { return nil }
-        let name = String(cString: event_kind_name(UInt32(event))!)
+        let name = eventName(event)
         let (less, more) = (before.values.reduce(0, +), after.values.reduce(0, +))
         direction = less > more ? .lost : .new
         let differing = Set(before.keys).union(after.keys).filter { before[$0] != after[$0] }.sorted()
         lines =
             ["- \(name): \(less)", "+ \(name): \(more)"]
             + differing.prefix(EventDifference.details).map { key in
-                "    t\(key.task), object 0x\(String(key.object, radix: 16)), result \(key.value):"
+                "    t\(key.task), object 0x\(String(key.object, radix: 16)), result \(key.error):"
                     + " \(before[key] ?? 0) before, \(after[key] ?? 0) after"
             }
             + (differing.count > EventDifference.details

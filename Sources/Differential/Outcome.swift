@@ -16,6 +16,8 @@ public struct Outcome: Hashable, Sendable {
     /// Without what the pair's claims say may differ.
     public var state: UInt64
     public var wholeState: UInt64
+    /// How attempts ended that nobody is told of, a mask: see noteAttempt().
+    public var attempts: UInt64
     public var events: UInt64
     public var cost: UInt64
 
@@ -24,6 +26,7 @@ public struct Outcome: Hashable, Sendable {
     init(_ end: run_end, _ machine: Machine) {
         events = kernel.tally.pointee.events
         cost = kernel.tally.pointee.cost
+        attempts = kernel.attempts
         abi = resultsHash()
         if end == RUN_COMPLETE && !cannotSettle() {
             (state, wholeState) = restingState(machine)
@@ -36,7 +39,7 @@ public struct Outcome: Hashable, Sendable {
 
     /// What the outcome is at the levels that a refactor must keep.
     public var essence: Essence {
-        Essence(end: end, violations: violations, abi: abi, state: state)
+        Essence(end: end, violations: violations, abi: abi, state: state, attempts: attempts)
     }
 
     /// The part of an outcome by which outcome sets are compared.
@@ -45,6 +48,19 @@ public struct Outcome: Hashable, Sendable {
         public var violations: UInt32
         public var abi: UInt64
         public var state: UInt64
+        /// Which endings there were is compared one by one, over all schedules: together they would make an outcome
+        /// of each schedule.
+        public var attempts: UInt64
+
+        public static func == (a: Essence, b: Essence) -> Bool {
+            a.end == b.end && a.violations == b.violations && a.abi == b.abi && a.state == b.state
+        }
+
+        public func hash(into hasher: inout Hasher) {
+            hasher.combine(abi)
+            hasher.combine(state)
+            hasher.combine(violations)
+        }
     }
 }
 

@@ -41,10 +41,15 @@ struct Picture {
 
     subscript(side: Side) -> RunDetail { side == .base ? base : patched }
 
+    private func events(_ side: Side) -> EventTally { side == .base ? events.base : events.patched }
+
     func essence(_ side: Side) -> Outcome.Essence { self[side].outcome.essence }
 
     /// The level at which the sides differ, and what differs there.
     func subject(_ candidate: Candidate, _ likeness: Likeness) -> (level: String, subject: [String]) {
+        if likeness.attempts != 0 {
+            return (Level.events.rawValue, events(candidate.side).endings(among: likeness.attempts))
+        }
         if likeness.violations != 0 {
             return ("invariants", invariants.filter { likeness.violations & 1 << $0.kind != 0 }.map(\.name))
         }

@@ -47,19 +47,26 @@ struct Settled {
 }
 
 /// Tells whether two outcomes are alike for the question at hand: for a broken invariant only that it is
-/// broken counts, otherwise everything does.
+/// broken counts, for the ending of an attempt only that it was one, otherwise everything does.
 struct Likeness {
     /// The invariants that only one side broke; 0 for a difference in results or state.
     let violations: UInt32
     let end: UInt8?
+    /// The endings of attempts that only one side had; 0 if it is not about them.
+    let attempts: UInt64
 
     init(_ candidate: Candidate, other: Outcome.Essence) {
+        attempts = candidate.attempts
+        guard attempts == 0 else {
+            (violations, end) = (0, nil)
+            return
+        }
         violations = candidate.essence.violations & ~other.violations
         end = candidate.essence.end != other.end && violations == 0 ? candidate.essence.end : nil
     }
 
     /// Whether a kind of outcome is looked for, not one outcome.
-    var isByKind: Bool { violations != 0 || end != nil }
+    var isByKind: Bool { violations != 0 || end != nil || attempts != 0 }
 
     /// Whether an outcome of the trace as it was found is the candidate's.
     func matches(_ essence: Outcome.Essence, _ wanted: Outcome.Essence) -> Bool {
@@ -70,7 +77,7 @@ struct Likeness {
     func interests(_ essence: Outcome.Essence) -> Bool {
         if violations != 0 { return essence.violations & violations == violations }
         if let end { return essence.end == end }
-        return true
+        return attempts == 0 || essence.attempts & attempts != 0
     }
 }
 
@@ -168,7 +175,7 @@ extension PairOfMachines {
         guard other.result.complete && !other.found else { return nil }
         var found: BoundedDifference?
         _ = outcomes(side, bound: bound, schedules: schedules) { essence in
-            guard likeness.interests(essence) && !other.essences.contains(essence) else { return false }
+            guard likeness.interests(essence) && (byKind || !other.essences.contains(essence)) else { return false }
             let schedule = recordedSchedule()
             found = BoundedDifference(
                 essence: essence, schedule: schedule,

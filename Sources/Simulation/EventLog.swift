@@ -14,6 +14,23 @@ public func noteEvent(_ event: event_kind, _ object: UInt, _ value: UInt) {
     }
 }
 
+/// Notes how an attempt of the kernel's ended that nobody is told of: one of several, or in the background.  How an
+/// attempt can end at all is part of what a patch can change; how often it is made depends on the schedule.  So an
+/// outcome keeps the set of endings, with `bitsOfAttempts` places for them.
+@inline(__always)
+public func noteAttempt(_ event: event_kind, _ object: UInt, error: Int) {
+    noteEvent(event, object, UInt(bitPattern: error))
+    kernel.attempts |= 1 << attemptBit(event, object, error)
+}
+
+/// The place of an attempt's ending in `kernel.attempts`.
+public func attemptBit(_ event: event_kind, _ object: UInt, _ error: Int) -> UInt64 {
+    let hash = mix(UInt64(event.rawValue) << 56 ^ UInt64(object) << 16 ^ UInt64(UInt16(truncatingIfNeeded: error)))
+    return hash % bitsOfAttempts
+}
+
+private let bitsOfAttempts: UInt64 = 64
+
 /// Notes work the level `cost` compares: a lock taken, a pte or a vma visited.
 @inline(__always)
 public func noteCost(_ event: event_kind, _ object: UInt, _ value: UInt) {

@@ -221,7 +221,7 @@ func unmap_and_move(
         guard let newpage else { return -ENOMEM }
         rc = ops.__unmap_and_move(page, newpage, force, mode)
     }
-    noteEvent(EVENT_migrate, page.index, UInt(-rc))
+    noteAttempt(EVENT_migrate, page.index, error: Int(rc))
 
     if rc != -EAGAIN { list_del(page.lru) }
     if rc == 0 {

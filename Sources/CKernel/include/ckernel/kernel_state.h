@@ -206,7 +206,7 @@ struct violation {
 #define EVENT_KINDS(EVENT)                                                                          \
 	EVENT(mmu_notifier_range_start) EVENT(mmu_notifier_range_end) EVENT(mmu_notifier_range)      \
 	EVENT(mmu_notifier_young) EVENT(mmu_notifier_release) EVENT(tlb_flush) EVENT(lru_drain)      \
-	EVENT(migrate)  /* an attempt to migrate a page: its index, and how it ended */              \
+	EVENT(migrate)  /* an attempt to migrate a page: see noteAttempt() */              \
 	EVENT(lock) EVENT(pte_visit) EVENT(vma_visit) EVENT(access)                                  \
 	EVENT(userfault) /* a fault that userfaultfd reports: address and VM_UFFD_* */
 
@@ -260,6 +260,7 @@ KERNEL_OBJECT(kernel_state) {
 	u32 lock_order[NR_LOCK_CLASSES]; /* [a] has bit b: b was taken while a was held */
 	struct tally tally;
 	u32 event_counts[NR_EVENT_KINDS];
+	u64 attempts;        /* how attempts ended, as a set of hashes: see noteAttempt() */
 	u32 births;          /* pages ever allocated */
 
 	/* memory */
