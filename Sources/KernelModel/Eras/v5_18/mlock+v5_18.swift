@@ -23,6 +23,20 @@ func install_mlock_v5_18(_ ops: kernel_ops) {
     ops.mlock_page_drain = mlock_page_drain
     ops.need_mlock_page_drain = need_mlock_page_drain
     ops.rules |= RULE_MLOCK_COUNT | RULE_MLOCKED_UNTIL_FREED | RULE_STRANDED_PAGES
+    removeOldMlock(ops)
+}
+
+/// What nobody calls any more.
+private func removeOldMlock(_ ops: kernel_ops) {
+    ops.clear_page_mlock = { _ in BUG_ON(true, "clear_page_mlock() is gone") }
+    ops.mlock_vma_page = { _ in BUG_ON(true, "mlock_vma_page(page) is gone") }
+    ops.munlock_vma_page = { _ in
+        BUG_ON(true, "munlock_vma_page(page) is gone")
+        return 0
+    }
+    ops.__munlock_isolated_page = { _ in BUG_ON(true, "__munlock_isolated_page() is gone") }
+    ops.munlock_vma_pages_range = { _, _, _ in BUG_ON(true, "munlock_vma_pages_range() is gone") }
+    ops.try_to_munlock = { _ in BUG_ON(true, "try_to_munlock() is gone") }
 }
 
 /// NR_MLOCK counts base pages.
