@@ -4,7 +4,7 @@
 import CKernel
 import VariantKit
 
-private let changedFunctions = ["try_to_unmap_one", "try_to_migrate_one", "remove_migration_pte"]
+private let changedFunctions = ["try_to_unmap_one", "try_to_migrate_one", "remove_migration_pte", "rmap_walk"]
 
 private func variant(_ name: String, _ summary: String, install: @escaping @Sendable (kernel_ops) -> Void) -> Variant {
     Variant(name: name, era: "v5.18-rc1", summary: summary, changedFunctions: changedFunctions, install: install)
@@ -14,9 +14,10 @@ public let mlockDrain = Family(
     name: "mlock-drain",
     title: "mm/munlock: page migration needs mlock pagevec drained",
     variants: [
-        variant("undrained", "v5.18-rc1 without the patch's three drains", install: { _ in }),
-        variant("drained.walk", "one drain at the end of rmap_walk(), the author's first idea", install: { _ in }),
-        variant("drained", "b74355078b65, as released", install: { _ in }),
+        variant("undrained", "v5.18-rc1 without the patch's three drains", install: installUndrained),
+        variant(
+            "drained.walk", "one drain at the end of rmap_walk(), the author's first idea", install: installDrainedWalk),
+        variant("drained", "b74355078b65, as released", install: installDrained),
     ],
     pairs: [
         Pair("undrained", "drained"),

@@ -11,6 +11,9 @@
 // v5.18-rc1 it is mlock_page_drain_local(), which takes the lock, as does this one, and the dead CPU of
 // mlock_page_drain_remote() is not modelled.  A range and the system calls are in mlock+syscalls_v5_18.swift.
 //
+// Who adds to a batch holds the page table lock, and stays on its CPU from the unmapping on; who drains one may have
+// come from another CPU just before: may_change_cpu().
+//
 // Left out: memory cgroups.
 
 import CKernel
@@ -218,6 +221,7 @@ private func mlock_pagevec(_ pvec: pagevec) {
 
 /// Linux v5.18-rc1, mm/mlock.c, mlock_page_drain_local().
 private func mlock_page_drain(_ number: Int32) {
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.mlock_pvec_lock)
     if pagevec_count(cpu.mlock_pvec) != 0 { mlock_pagevec(cpu.mlock_pvec) }
