@@ -471,7 +471,7 @@
 	   (mm, start, end))                                                                                        \
 	OP(void, mmu_notifier_release, (struct mm_struct * mm), (mm))
 
-/* The table itself, and what holds at rest in the kernel it makes up (RULE_...): KernelModel/Invariants. */
+/* The table itself, and what holds in the kernel it makes up (RULE_...): KernelModel/Invariants. */
 KERNEL_OBJECT(kernel_ops) {
 #define OP(type, name, parameters, arguments) type(*name) parameters;
 	KERNEL_OPS(OP)
@@ -486,6 +486,8 @@ KERNEL_OBJECT(kernel_ops) {
 #define RULE_MLOCKED_UNTIL_FREED 0x2UL
 /* The same: it may be left on the unevictable list. */
 #define RULE_STRANDED_PAGES 0x4UL
+/* Schedules say on which CPU a task goes on: may_change_cpu(). */
+#define RULE_CPU_MOVES 0x8UL
 
 enum kernel_op_number {
 #define OP(type, name, parameters, arguments) KERNEL_OP_##name,
