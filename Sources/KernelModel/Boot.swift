@@ -31,6 +31,7 @@ extension Arena {
         clear(poison: layout.poison)
         kernel = root
         kernel.ops = operations
+        kernel.cpu_moves = operations.rules & RULE_CPU_MOVES != 0 ? 1 : 0
         kernel.simulation = simulationOperations
         kernel.step_limit = defaultStepLimit
         setShape(shape, tasks.count)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // On which CPU a task runs: a choice of the schedule, wherever the kernel could be preempted.  It matters only
 // before an access to what a CPU has of its own, so that is where the choice is: at a yield point of its own, whose
-// decision is not who goes on, but where.  Preemption off, interrupts off: no choice.
+// decision is not who goes on, but where.  Preemption off, interrupts off, migrate_disable(): no choice.  Nor is there
+// one in eras whose tables do not ask for it (`RULE_CPU_MOVES`).
 
 import CKernel
 
@@ -9,20 +10,27 @@ import CKernel
 /// its own.  Its yield point is called `function:cpu`.
 @inline(__always)
 public func may_change_cpu(_ function: StaticString = #function) {
-    mayChangeCPU(function.cString)
+    if kernel.cpu_moves != 0 { mayChangeCPU(function.cString) }
 }
 
 @usableFromInline
 func mayChangeCPU(_ function: UnsafePointer<CChar>) {
-    guard kernel.interleaving != 0 else {
-        countQuietStep()
-        return
-    }
     let task = kernel.current
-    guard kernel.nr_cpus > 1, task.preempt_count == 0, task.irq_disable_count == 0 else { return }
+    guard kernel.cpu_moves != 0, kernel.interleaving != 0, kernel.nr_cpus > 1, task.preempt_count == 0,
+        task.irq_disable_count == 0, task.migration_disabled == 0
+    else { return }
     pass(yieldPointNumber(function, cpuLabel.cString), task)
     let cpu = decideCPU(task)
     if cpu != Int(task.cpu) { move(task, to: cpu) }
+}
+
+/// Keeps the current task on its CPU, though it may be preempted there.
+public func migrate_disable() {
+    kernel.current.migration_disabled += 1
+}
+
+public func migrate_enable() {
+    kernel.current.migration_disabled -= 1
 }
 
 private let cpuLabel: StaticString = "cpu"

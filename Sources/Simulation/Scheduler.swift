@@ -33,7 +33,7 @@ public func yieldPoint(_ function: UnsafePointer<CChar>, _ label: UnsafePointer<
 private let quietStepLimit: UInt32 = 1_000_000
 
 @inline(__always)
-func countQuietStep() {
+private func countQuietStep() {
     kernel.quiet_steps += 1
     if kernel.quiet_steps > quietStepLimit { endRun(RUN_STEP_LIMIT) }
 }

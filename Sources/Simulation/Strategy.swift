@@ -7,7 +7,8 @@ import CKernel
 
 /// How a run picks between the tasks that could go on.
 public enum Strategy: Sendable, Equatable {
-    /// At each place a coin of the given chance decides whether to move on, and where to.
+    /// At each place a coin of the given chance decides whether to move on, and where to; to another task or, where
+    /// that is the choice, to another CPU.
     case random(seed: UInt64, switchChance: Double)
     /// Probabilistic concurrency testing: the task of highest priority runs; at about `depth - 1` places of
     /// `steps` the running one falls behind (Burckhardt et al., ASPLOS 2010; change points are hashed).
@@ -19,8 +20,9 @@ public enum Strategy: Sendable, Equatable {
     /// An explorer decides.
     case external
 
-    /// How often a task moves to another CPU where it may, if tasks are switched at all.  There are few such places.
-    private static let moveChance = 0.2
+    /// How often a task moves to another CPU where it may, under PCT: once in as many such places as a long call has.
+    /// Who moves more often mostly comes back.
+    private static let moveChance = 0.04
 
     /// Makes the next runs use this strategy.
     public func install() {
@@ -30,7 +32,7 @@ public enum Strategy: Sendable, Equatable {
             scheduler.strategy = UInt8(STRATEGY_RANDOM.rawValue)
             scheduler.seed = seed
             scheduler.switch_threshold = threshold(chance)
-            if chance > 0 { scheduler.move_threshold = threshold(Strategy.moveChance) }
+            scheduler.move_threshold = scheduler.switch_threshold
         case .pct(let seed, let depth, let steps):
             scheduler.strategy = UInt8(STRATEGY_PCT.rawValue)
             scheduler.seed = seed

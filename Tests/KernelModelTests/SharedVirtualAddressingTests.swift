@@ -200,6 +200,7 @@ extension KernelModelTests {
         @Test func aDeviceThatIsNotCutOff() {
             TestMachine.raceOfMutant(
                 { $0.mmu_notifier_release = { $0.intel_svm = nil } }, breaks: VIOLATION_freed_reachable, era: .v6_5,
+                seeds: 1..<3000,
                 setup: {
                     mapAnonymous()
                     fork(1)

@@ -26,6 +26,7 @@ enum TinyMachine {
         kernel = arena.root
         kernel.simulation = simulationOperations
         kernel.step_limit = stepLimit
+        kernel.cpu_moves = 1
         kernel.nr_cpus = UInt8(NR_CPUS)
         kernel.nr_tasks = UInt8(programs.count)
         kernel.cpus = unsafeBitCast(arenaAllocate(sizeof_per_cpu() * Int(NR_CPUS)), to: per_cpu.self)

@@ -268,6 +268,7 @@ private final class TestMachine {
         kernel = unsafeBitCast(memory + 0x8000, to: kernel_state.self)
         kernel.ops = operations
         kernel.simulation = UnsafePointer(table)
+        kernel.current = unsafeBitCast(memory + 0x7000, to: task_struct.self)
     }
 
     deinit {

@@ -99,7 +99,11 @@ enum { mmdiff_quiet = 0 };
 #define mmap_read_trylock(mm) down_read_trylock(&(mm)->mmap_lock)
 #define mmap_read_unlock(mm) up_read(&(mm)->mmap_lock)
 #define mmap_write_lock(mm) down_write(&(mm)->mmap_lock)
-#define mmap_write_unlock(mm) up_write(&(mm)->mmap_lock)
+#define mmap_write_unlock(mm) do { kernel->ops->vma_end_write_all(mm); up_write(&(mm)->mmap_lock); } while (0)
+#ifndef MMDIFF_PLUGIN
+#define vma_start_write(vma) kernel->ops->vma_start_write(vma)
+#define vma_try_start_write(vma) kernel->ops->vma_try_start_write(vma)
+#endif
 #define i_mmap_lock_read(mapping) down_read(&(mapping)->i_mmap_rwsem)
 #define i_mmap_unlock_read(mapping) up_read(&(mapping)->i_mmap_rwsem)
 #define i_mmap_lock_write(mapping) down_write(&(mapping)->i_mmap_rwsem)

@@ -18,6 +18,7 @@ extension Era {
             install_mmap_adjust(ops)
             install_mmap_unmap(ops)
             install_mmap_exit(ops)
+            install_vma_lock(ops)
             install_mprotect(ops)
             install_mremap(ops)
             install_mremap_move(ops)

@@ -9,6 +9,8 @@ extension Era {
         name: "v5.18-rc1",
         install: { ops in
             Era.v5_13.install(ops)
+            // Batches that hold references make it matter where a task runs.
+            ops.rules |= RULE_CPU_MOVES
             install_mremap_move_v5_18(ops)
             install_mlock_v5_18(ops)
             install_mlock_range_v5_18(ops)

@@ -9,12 +9,13 @@ extension Era {
         name: "v6.5",
         install: { ops in
             Era.v5_18_rc1.install(ops)
-            install_mmap_exit_v6_5(ops)
             install_khugepaged_v6_5(ops)
             install_pgtable_generic_v6_5(ops)
             install_page_vma_mapped_v6_5(ops)
             install_memory_fault_v6_5(ops)
             install_userfaultfd_v6_5(ops)
+            install_vma_lock_v6_5(ops)
+            install_mmap_exit_v6_5(ops)
         },
         operations: Era.v5_18_rc1.operations.map { $0.name == "madvise" ? .madvise_with_collapse : $0 } + [])
 }

@@ -95,12 +95,13 @@ struct Census {
         while address < vma.vm_end {
             let pmd = pmd_offset(mm, address).pointee
             if pmd_is_table(pmd) {
-                countPte(vma, pte_offset_map(pmd_offset(mm, address), address).pointee, rss)
+                countPte(vma, address, pte_offset_map(pmd_offset(mm, address), address).pointee, rss)
                 address += PAGE_SIZE
                 continue
             }
             if pmd_trans_huge(pmd) {
                 let head = pmd_page(pmd)
+                checkPermission(vma, address, writable: pmd_write(pmd), accessible: pmd.pmd & UInt(_PAGE_PRESENT) != 0)
                 of(head).pointee.pmds += 1
                 if vma.vm_flags & VM_LOCKED != 0 {
                     of(head).pointee.locked = true
@@ -115,10 +116,18 @@ struct Census {
         }
     }
 
-    private func countPte(_ vma: vm_area_struct, _ pte: pte_t, _ rss: UnsafeMutablePointer<Int>) {
+    /// Page tables allow no more than the vma.
+    private func checkPermission(_ vma: vm_area_struct, _ address: UInt, writable: Bool, accessible: Bool) {
+        if writable && vma.vm_flags & VM_WRITE == 0 || accessible && !vma_is_accessible(vma) {
+            reportViolation(VIOLATION_stale_translation, address, UInt(vma.vm_mm.number))
+        }
+    }
+
+    private func countPte(_ vma: vm_area_struct, _ address: UInt, _ pte: pte_t, _ rss: UnsafeMutablePointer<Int>) {
         if pte_none(pte) { return }
         if pte_present(pte) {
             let page = pte_page(pte)
+            checkPermission(vma, address, writable: pte_write(pte), accessible: pte_accessible(pte))
             of(page).pointee.ptes += 1
             rss[Int(mm_counter(page))] += 1
             if vma.vm_flags & VM_LOCKED != 0 {

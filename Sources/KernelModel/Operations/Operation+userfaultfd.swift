@@ -76,7 +76,9 @@ extension Operation {
         ops.userfaultfd_wake(UInt(bitPattern: $0[0]), UInt(bitPattern: $0[1]))
     }
 
-    static let uffd_close = Operation("uffd_close", .process, weight: 1) { _ in
+    /// Never drawn: a task in GUP that holds mmap_lock meanwhile faults without end on what it cannot get, and close
+    /// waits for that lock (repaired by fe4cdc2c4e24, v6.15).
+    static let uffd_close = Operation("uffd_close", .process, weight: 0) { _ in
         userDataChangeBegins(current.mm!, changing: 0, unprotecting: allUserPages)
         let result = ops.userfaultfd_release()
         userDataChangeEnded()

@@ -98,6 +98,13 @@ private func permits(_ entry: UInt, _ write: Bool) -> Bool {
 /// - Returns: 0 when the access is to be tried again.
 private func do_user_addr_fault(_ mm: mm_struct, _ address: UInt, _ write: Bool) -> Int {
     var flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_USER | (write ? FAULT_FLAG_WRITE : 0)
+    // From v6.4 on.
+    if let vma = ops.lock_vma_under_rcu(mm, address) {
+        let fault =
+            access_error(vma, write) ? VM_FAULT_RETRY : ops.handle_mm_fault(vma, address, flags | FAULT_FLAG_VMA_LOCK)
+        ops.vma_end_read(vma)
+        if fault & VM_FAULT_RETRY == 0 { return fault_result(fault) }
+    }
     while true {
         down_read(mm.mmap_lock)
         guard let vma = ops.find_vma(mm, address), vma.vm_start <= address, !access_error(vma, write) else {
@@ -112,9 +119,13 @@ private func do_user_addr_fault(_ mm: mm_struct, _ address: UInt, _ write: Bool)
             continue
         }
         up_read(mm.mmap_lock)
-        if fault & VM_FAULT_OOM != 0 { return -Int(ENOMEM) }
-        return fault & VM_FAULT_ERROR != 0 ? -Int(EFAULT) : 0
+        return fault_result(fault)
     }
+}
+
+private func fault_result(_ fault: vm_fault_t) -> Int {
+    if fault & VM_FAULT_OOM != 0 { return -Int(ENOMEM) }
+    return fault & VM_FAULT_ERROR != 0 ? -Int(EFAULT) : 0
 }
 
 /// Linux v5.13, arch/x86/mm/fault.c, access_error().

@@ -56,6 +56,7 @@ private func set_range_flags(
             if error != 0 { return error }
         }
     }
+    vma_start_write(vma)
     yield_point("vm_flags", "userfaultfd_set_vm_flags")
     vma.vm_flags = new_flags
     return 0
@@ -80,7 +81,7 @@ private func userfaultfd_register(_ start: UInt, _ len: UInt, _ mode: UInt, _ fe
 
     down_write(mm.mmap_lock)
     let result = register_range(mm, start, start + len, vm_flags)
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     return result
 }
 
@@ -123,7 +124,7 @@ func userfaultfd_unregister(
     let mm = current.mm!
     down_write(mm.mmap_lock)
     let result = unregister_range(mm, ctx, start, start + len, reset)
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     return result
 }
 
@@ -177,13 +178,14 @@ func userfaultfd_release(reset: (vm_area_struct, UInt, UInt) -> Void = { _, _, _
             {
                 vma = merged
             }
+            vma_start_write(vma)
             yield_point("vm_flags", "userfaultfd_set_vm_flags")
             vma.vm_flags = new_flags
         }
         prev = vma
         next = vma.vm_next
     }
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     wake_userfault(ctx, 0, 0)
     return 0
 }

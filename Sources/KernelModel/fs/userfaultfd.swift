@@ -109,12 +109,14 @@ private func waitqueue_active(_ ctx: userfaultfd_ctx) -> Bool {
 /// A child does not inherit it, without UFFD_FEATURE_EVENT_FORK.
 /// Linux v5.18-rc1, fs/userfaultfd.c, dup_userfaultfd().
 private func dup_userfaultfd(_ vma: vm_area_struct) {
+    vma_start_write(vma)
     vma.vm_flags &= ~__VM_UFFD_FLAGS
 }
 
 /// Nor does a vma that is moved, without UFFD_FEATURE_EVENT_REMAP.
 /// Linux v5.18-rc1, fs/userfaultfd.c, mremap_userfaultfd_prep().
 private func mremap_userfaultfd_prep(_ vma: vm_area_struct) {
+    vma_start_write(vma)
     yield_point("vm_flags")
     vma.vm_flags &= ~__VM_UFFD_FLAGS
 }

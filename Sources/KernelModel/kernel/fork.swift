@@ -12,6 +12,7 @@ func install_fork(_ ops: kernel_ops) {
     ops.mmput = mmput
     ops.mmdrop = mmdrop
     ops.dup_mm = dup_mm
+    ops.vm_area_free = __vm_area_free
 }
 
 // MARK: - vmas
@@ -23,6 +24,7 @@ func vm_area_alloc(_ mm: mm_struct) -> vm_area_struct? {
     vma.vm_mm = mm
     INIT_LIST_HEAD(vma.anon_vma_chain)
     INIT_LIST_HEAD(vma.shared)
+    vma_lock_alloc(vma)
     return vma
 }
 
@@ -33,13 +35,14 @@ func vm_area_dup(_ orig: vm_area_struct) -> vm_area_struct? {
     let new = unsafeBitCast(memory, to: vm_area_struct.self)
     INIT_LIST_HEAD(new.anon_vma_chain)
     INIT_LIST_HEAD(new.shared)
+    vma_lock_alloc(new)
     new.vm_next = nil
     new.vm_prev = nil
     return new
 }
 
-/// Linux v5.13, kernel/fork.c, vm_area_free().
-func vm_area_free(_ vma: vm_area_struct) {
+/// Linux v5.13, kernel/fork.c, vm_area_free(); __vm_area_free() from v6.4 on, where others are freed by RCU.
+func __vm_area_free(_ vma: vm_area_struct) {
     kmem_cache_free(CACHE_vm_area_struct, address(vma))
 }
 
@@ -117,6 +120,7 @@ private func dup_mmap(_ mm: mm_struct, _ oldmm: mm_struct) -> Int32 {
     var next = oldmm.mmap
     while let mpnt = next, error == 0 {
         next = mpnt.vm_next
+        vma_start_write(mpnt)
         if mpnt.vm_flags & VM_DONTCOPY != 0 {
             vm_stat_account(mm, mpnt.vm_flags, -Int(vma_pages(mpnt)))
             continue
@@ -130,9 +134,9 @@ private func dup_mmap(_ mm: mm_struct, _ oldmm: mm_struct) -> Int32 {
         mm.map_count += 1
         if tmp.vm_flags & VM_WIPEONFORK == 0 { error = ops.copy_page_range(tmp, mpnt) }
     }
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     ops.flush_tlb_mm_range(oldmm, 0, TLB_FLUSH_ALL)
-    up_write(oldmm.mmap_lock)
+    mmap_write_unlock(oldmm)
     return error
 }
 
@@ -144,7 +148,7 @@ private func dup_vma(_ mm: mm_struct, _ mpnt: vm_area_struct) -> vm_area_struct?
     if tmp.vm_flags & VM_WIPEONFORK != 0 {
         tmp.anon_vma = nil
     } else if ops.anon_vma_fork(tmp, mpnt) != 0 {
-        vm_area_free(tmp)
+        ops.vm_area_free(tmp)
         return nil
     }
     yield_point("vm_flags", "dup_mmap")

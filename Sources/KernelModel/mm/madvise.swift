@@ -72,6 +72,7 @@ private func madvise_behavior(
         if start != vma.vm_start && ops.split_vma(mm, vma, start, true) != 0 { return -Int(EAGAIN) }
         if end != vma.vm_end && ops.split_vma(mm, vma, end, false) != 0 { return -Int(EAGAIN) }
     }
+    vma_start_write(vma)
     yield_point("vm_flags")
     vma.vm_flags = new_flags
     return 0
@@ -175,7 +176,7 @@ private func do_madvise(_ start: UInt, _ length: UInt, _ behavior: Int32) -> Int
     let write = madvise_need_mmap_write(behavior)
     if write { down_write(mm.mmap_lock) } else { down_read(mm.mmap_lock) }
     let error = madvise_range(mm, start, end, behavior)
-    if write { up_write(mm.mmap_lock) } else { up_read(mm.mmap_lock) }
+    if write { mmap_write_unlock(mm) } else { up_read(mm.mmap_lock) }
     return error
 }
 

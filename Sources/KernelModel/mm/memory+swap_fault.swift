@@ -53,6 +53,12 @@ func lock_swap_page(
     let mm = vmf.pointee.vma.vm_mm
     // A pte is one word, so it was read whole (pte_unmap_same()).
     ops.pte_unmap(vmf.pointee.pte!)
+    vmf.pointee.pte = nil
+    // From v6.4 on: what follows may drop mmap_lock.
+    if vmf.pointee.flags & FAULT_FLAG_VMA_LOCK != 0 {
+        ret.pointee = VM_FAULT_RETRY
+        return nil
+    }
     if non_swap_entry(entry) {
         if is_pte_marker_entry(entry) {
             ret.pointee = handle_pte_marker(vmf)

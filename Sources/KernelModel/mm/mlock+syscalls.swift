@@ -84,7 +84,7 @@ private func do_mlock(_ address: UInt, _ length: UInt, _ flags: UInt) -> Int {
     let start = address & PAGE_MASK
     down_write(mm.mmap_lock)
     let error = apply_vma_lock_flags(start, len, flags)
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     if error != 0 { return error }
     return posix_error(Int(ops.mm_populate(start, len, false)))
 }
@@ -104,7 +104,7 @@ private func do_munlock(_ address: UInt, _ length: UInt) -> Int {
     let len = PAGE_ALIGN(length &+ (address & (PAGE_SIZE - 1)))
     down_write(mm.mmap_lock)
     let error = apply_vma_lock_flags(address & PAGE_MASK, len, 0)
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     return error
 }
 
@@ -140,7 +140,7 @@ private func do_mlockall(_ arg: UInt) -> Int {
     let mm = current.mm!
     down_write(mm.mmap_lock)
     apply_mlockall_flags(flags)
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     if flags & MCL_CURRENT != 0 { _ = ops.mm_populate(0, TASK_SIZE(), true) }
     return 0
 }
@@ -150,6 +150,6 @@ private func do_munlockall() -> Int {
     let mm = current.mm!
     down_write(mm.mmap_lock)
     apply_mlockall_flags(0)
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     return 0
 }

@@ -96,11 +96,17 @@ private func __vma_adjust(
         }
         // The vma that grows gets the anon_vma of the pages that come to it.
         if let exporter, let importer, exporter.anon_vma != nil && importer.anon_vma == nil {
+            vma_start_write(importer)
             importer.anon_vma = exporter.anon_vma
             let error = ops.anon_vma_clone(importer, exporter)
             if error != 0 { return error }
         }
     }
+
+    // From v6.4 on: faults on vmas that change are waited for (vma_prepare()).
+    vma_start_write(vma)
+    if let next, adjust_next != 0 || neighbour != .kept { vma_start_write(next) }
+    if neighbour == .removedWithNext { vma_start_write(next!.vm_next!) }
 
     while true {
         let adjusted = adjust_next != 0 ? next : nil
@@ -148,9 +154,10 @@ private func __vma_adjust(
         if let mapping { up_write(mapping.i_mmap_rwsem) }
 
         guard neighbour != .kept, let removed = next else { return 0 }
+        ops.vma_mark_detached(removed, true)
         if removed.anon_vma != nil { anon_vma_merge(vma, removed) }
         mm.map_count -= 1
-        vm_area_free(removed)
+        ops.vm_area_free(removed)
         guard neighbour == .removedWithNext else { return 0 }
         neighbour = .removed
         next = vma.vm_next

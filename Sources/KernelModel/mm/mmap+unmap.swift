@@ -37,7 +37,7 @@ private func __split_vma(_ mm: mm_struct, _ vma: vm_area_struct, _ address: UInt
         if error == 0 { return 0 }
         ops.unlink_anon_vmas(new)
     }
-    vm_area_free(new)
+    ops.vm_area_free(new)
     return error
 }
 
@@ -47,7 +47,7 @@ private func __split_vma(_ mm: mm_struct, _ vma: vm_area_struct, _ address: UInt
 func remove_vma(_ vma: vm_area_struct) -> vm_area_struct? {
     let next = vma.vm_next
     might_sleep()
-    vm_area_free(vma)
+    ops.vm_area_free(vma)
     return next
 }
 
@@ -71,6 +71,17 @@ private func unmap_region(
     ops.unmap_vmas(&tlb, vma, start, end)
     ops.free_pgtables(&tlb, vma, prev?.vm_end ?? 0, next?.vm_start ?? 0)
     ops.tlb_finish_mmu(&tlb)
+}
+
+/// From v6.4 on: waits for faults that hold one of the vmas, and lets none hold one again.
+/// Linux v6.5, mm/mmap.c, a part of do_vmi_align_munmap().
+private func write_lock_vmas_to_be_unmapped(_ first: vm_area_struct, _ end: UInt) {
+    var next: vm_area_struct? = first
+    while let vma = next, vma.vm_start < end {
+        vma_start_write(vma)
+        ops.vma_mark_detached(vma, true)
+        next = vma.vm_next
+    }
 }
 
 /// Takes the vmas that start below `end` off the list of the mm.  False if mmap_lock must not be downgraded,
@@ -114,8 +125,9 @@ private func __do_munmap(_ mm: mm_struct, _ start: UInt, _ length: UInt, _ downg
     }
     let vma = vma_next(mm, prev)!
     if mm.locked_vm != 0 { ops.unlock_range(vma, end) }
+    write_lock_vmas_to_be_unmapped(vma, end)
     let downgraded = detach_vmas_to_be_unmapped(mm, vma, prev, end) && downgrade
-    if downgraded { downgrade_write(mm.mmap_lock) }
+    if downgraded { mmap_write_downgrade(mm) }
     unmap_region(mm, vma, prev, start, end)
     remove_vma_list(mm, vma)
     return downgraded ? 1 : 0
@@ -154,7 +166,7 @@ private func __vm_munmap(_ start: UInt, _ len: UInt, _ downgrade: Bool) -> Int {
         up_read(mm.mmap_lock)
         return 0
     }
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     return Int(result)
 }
 
@@ -190,9 +202,10 @@ private func copy_vma(
     new.vm_end = address + len
     new.vm_pgoff = pgoff
     if ops.anon_vma_clone(new, vma) != 0 {
-        vm_area_free(new)
+        ops.vm_area_free(new)
         return nil
     }
+    vma_start_write(new)
     vma_link(mm, new, prev)
     need_rmap_locks.pointee = false
     return new

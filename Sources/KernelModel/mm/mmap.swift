@@ -232,6 +232,7 @@ private func mmap_region(
         new.vm_pgoff = pgoff
         new.vm_file = file
         if let file, shmem_mapping(file) { ops.shmem_mmap(file, new) }
+        vma_start_write(new)
         vma_link(mm, new, prev)
         vma = new
     }
@@ -239,6 +240,7 @@ private func mmap_region(
     vm_stat_account(mm, vm_flags, Int(nr_pages))
     if vm_flags & VM_LOCKED != 0 {
         if vm_flags & VM_SPECIAL != 0 {
+            vma_start_write(vma)
             yield_point("vm_flags")
             vma.vm_flags &= VM_LOCKED_CLEAR_MASK
         } else {
@@ -303,7 +305,7 @@ private func vm_mmap_pgoff(
     var populate: UInt = 0
     down_write(mm.mmap_lock)
     let mapped = ops.do_mmap(file, address, len, prot, flags, pgoff, &populate)
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     if populate != 0 { _ = ops.mm_populate(mapped, populate, true) }
     return Int(bitPattern: mapped)
 }

@@ -226,6 +226,7 @@ private func mprotect_fixup(
         }
     }
     // mmap_lock is held for writing; rmap walks read the flags without it.
+    vma_start_write(vma)
     yield_point("vm_flags")
     vma.vm_flags = newflags
     let cp_flags = vma_wants_writenotify(vma) ? MM_CP_DIRTY_ACCT : 0
@@ -250,7 +251,7 @@ private func do_mprotect(_ start: UInt, _ length: UInt, _ prot: UInt) -> Int {
     let mm = current.mm!
     down_write(mm.mmap_lock)
     let error = mprotect_range(mm, start, end, prot)
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     return error
 }
 

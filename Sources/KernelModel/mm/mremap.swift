@@ -24,6 +24,7 @@ private func move_vma(
     var (old_addr, old_len, new_addr) = (old_address, old_length, new_address)
     let new_pgoff = vma.vm_pgoff + (old_addr - vma.vm_start) >> UInt(PAGE_SHIFT)
     var need_rmap_locks = false
+    vma_start_write(vma)
     guard let new_vma = ops.copy_vma(&vma, new_addr, new_len, new_pgoff, &need_rmap_locks) else {
         return errorAddress(ENOMEM)
     }
@@ -42,6 +43,7 @@ private func move_vma(
     vm_stat_account(mm, vma.vm_flags, Int(new_len >> UInt(PAGE_SHIFT)))
 
     if !failed && flags & MREMAP_DONTUNMAP != 0 {
+        vma_start_write(vma)
         yield_point("vm_flags")
         vma.vm_flags &= VM_LOCKED_CLEAR_MASK
         // Its pages are gone, and with them the need for anon_vmas.
@@ -164,7 +166,7 @@ private func do_mremap(
         result = mremap_grow(address, old_len, new_len, flags, &locked)
     }
     if offset_in_page(result) != 0 { locked = false }
-    if downgraded { up_read(mm.mmap_lock) } else { up_write(mm.mmap_lock) }
+    if downgraded { up_read(mm.mmap_lock) } else { mmap_write_unlock(mm) }
     if locked && new_len > old_len { _ = ops.mm_populate(result + old_len, new_len - old_len, true) }
     return Int(bitPattern: result)
 }

@@ -255,7 +255,9 @@ private func blockBit(_ page: page) -> UInt64 {
 
 /// Linux v5.13, mm/mempolicy.c, alloc_pages(): the default policy, the local node first.
 private func alloc_pages(_ gfp: gfp_t, _ order: UInt32) -> page? {
-    ops.alloc_pages_node(Int32(this_cpu.nid), gfp, order)
+    // Which CPU's list a page comes from is nothing that anybody sees, but the node is.
+    if kernel.nr_nodes > 1 { may_change_cpu() }
+    return ops.alloc_pages_node(Int32(this_cpu.nid), gfp, order)
 }
 
 /// Linux v5.13, mm/page_alloc.c, __alloc_pages().

@@ -20,7 +20,7 @@ private let MAX_DEVICE_FAULTS = 64
 /// all reverse maps held, no invalidation is under way.  Instead of taking these locks, it waits for that here.
 func secondary_mmu_register(_ mm: mm_struct) -> Int {
     down_write(mm.mmap_lock)
-    defer { up_write(mm.mmap_lock) }
+    defer { mmap_write_unlock(mm) }
     if mm.notifier_subscriptions != nil { return -Int(EBUSY) }
     let slot = kernel.secondary_mmu_slot(Int(mm.number))!
     let mmu = slot.pointee ?? unsafeBitCast(arenaAllocate(sizeof_secondary_mmu()), to: secondary_mmu.self)

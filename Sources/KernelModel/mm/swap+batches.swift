@@ -121,6 +121,7 @@ private func mark_page_accessed(_ page: page) {
 private func activate_page(_ page: page) {
     let page = compound_head(page)
     guard PageLRU(page) && !PageActive(page) && !PageUnevictable(page) else { return }
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.lru_pvecs_lock)
     get_page(page)
@@ -131,6 +132,7 @@ private func activate_page(_ page: page) {
 /// Linux v5.13, mm/swap.c, __lru_cache_activate_page(): a page that still waits in this CPU's batch will
 /// be added to the active list.
 private func __lru_cache_activate_page(_ page: page) {
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.lru_pvecs_lock)
     var index = Int(pagevec_count(cpu.lru_add)) - 1
@@ -150,6 +152,7 @@ private func deactivate_file_page(_ page: page) {
     if PageUnevictable(page) { return }
     yield_point("page_count")
     guard get_page_unless_zero(page) else { return }
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.lru_pvecs_lock)
     if pagevec_add_and_need_flush(cpu.lru_deactivate_file, page) {
@@ -162,6 +165,7 @@ private func deactivate_file_page(_ page: page) {
 private func deactivate_page(_ page: page) {
     yield_point("PageLRU")
     guard PageLRU(page) && PageActive(page) && !PageUnevictable(page) else { return }
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.lru_pvecs_lock)
     get_page(page)
@@ -176,6 +180,7 @@ private func mark_page_lazyfree(_ page: page) {
     yield_point("PageLRU")
     guard PageLRU(page) && PageAnon(page) && PageSwapBacked(page) && !PageSwapCache(page) && !PageUnevictable(page)
     else { return }
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.lru_pvecs_lock)
     get_page(page)

@@ -105,6 +105,7 @@ private func lru_cache_add(_ page: page) {
     VM_BUG_ON_PAGE(PageLRU(page), "PageLRU(page)")
     yield_point("page_count")
     get_page(page)
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.lru_pvecs_lock)
     if pagevec_add_and_need_flush(cpu.lru_add, page) { ops.pagevec_lru_add(cpu.lru_add) }
@@ -163,6 +164,7 @@ private func pagevec_lru_add(_ pvec: pagevec) {
 
 /// Linux v5.13, mm/swap.c, lru_add_drain().
 private func lru_add_drain() {
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.lru_pvecs_lock)
     ops.lru_add_drain_cpu(Int32(cpu.number))
@@ -180,6 +182,7 @@ func __pagevec_release(_ pvec: pagevec) {
 
 /// Linux v5.13, mm/swap.c, lru_add_drain_cpu_zone().
 private func lru_add_drain_cpu_zone() {
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.lru_pvecs_lock)
     ops.lru_add_drain_cpu(Int32(cpu.number))

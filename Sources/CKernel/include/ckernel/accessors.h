@@ -20,6 +20,7 @@
 EMBEDDED(struct list_head, page, lru)
 EMBEDDED(struct list_head, page, deferred_list)
 EMBEDDED(struct list_head, vm_area_struct, shared)
+EMBEDDED(struct rw_semaphore, vm_area_struct, vm_lock)
 EMBEDDED(struct list_head, vm_area_struct, anon_vma_chain)
 EMBEDDED(struct rw_semaphore, anon_vma, rwsem)
 EMBEDDED(struct list_head, anon_vma, rb_root)

@@ -383,12 +383,21 @@
 	    pgoff_t pgoff, bool *need_rmap_locks),                                                                  \
 	   (vmap, address, len, pgoff, need_rmap_locks))                                                            \
 	OP(void, unlink_file_vma, (struct vm_area_struct * vma), (vma))                                             \
+	/* include/linux/mm.h, include/linux/mmap_lock.h, mm/memory.c: locks of single vmas */                      \
+	OP(struct vm_area_struct *_Nullable, lock_vma_under_rcu, (struct mm_struct * mm, unsigned long address),    \
+	   (mm, address))                                                                                           \
+	OP(void, vma_start_write, (struct vm_area_struct * vma), (vma))                                             \
+	OP(bool, vma_try_start_write, (struct vm_area_struct * vma), (vma))                                         \
+	OP(void, vma_end_write_all, (struct mm_struct * mm), (mm))                                                  \
+	OP(void, vma_end_read, (struct vm_area_struct * vma), (vma))                                                \
+	OP(void, vma_mark_detached, (struct vm_area_struct * vma, bool detached), (vma, detached))                  \
 	/* of munmap(); from v5.18-rc1 on part of detach_vmas_to_be_unmapped() */                                   \
 	OP(void, unlock_range, (struct vm_area_struct * start, unsigned long limit), (start, limit))                \
 	OP(void, exit_mmap, (struct mm_struct * mm), (mm))                                                          \
 	/* kernel/fork.c */                                                                                         \
 	OP(void, mmput, (struct mm_struct * mm), (mm))                                                              \
 	OP(void, mmdrop, (struct mm_struct * mm), (mm))                                                             \
+	OP(void, vm_area_free, (struct vm_area_struct * vma), (vma))                                                \
 	OP(struct mm_struct *_Nullable, dup_mm, (unsigned int process, struct mm_struct *oldmm), (process, oldmm))  \
 	/* mm/mprotect.c, mm/mremap.c, mm/madvise.c, mm/msync.c */                                                  \
 	OP(long, do_mprotect, (unsigned long start, unsigned long len, unsigned long prot), (start, len, prot))     \
@@ -465,7 +474,7 @@
 	   (mm, start, end))                                                                                        \
 	OP(void, mmu_notifier_release, (struct mm_struct * mm), (mm))
 
-/* The table itself, and what holds at rest in the kernel it makes up (RULE_...): KernelModel/Invariants. */
+/* The table itself, and what holds in the kernel it makes up (RULE_...): KernelModel/Invariants. */
 KERNEL_OBJECT(kernel_ops) {
 #define OP(type, name, parameters, arguments) type(*name) parameters;
 	KERNEL_OPS(OP)
@@ -480,6 +489,8 @@ KERNEL_OBJECT(kernel_ops) {
 #define RULE_MLOCKED_UNTIL_FREED 0x2UL
 /* The same: it may be left on the unevictable list. */
 #define RULE_STRANDED_PAGES 0x4UL
+/* Schedules say on which CPU a task goes on: may_change_cpu(). */
+#define RULE_CPU_MOVES 0x8UL
 
 enum kernel_op_number {
 #define OP(type, name, parameters, arguments) KERNEL_OP_##name,

@@ -243,6 +243,7 @@ KERNEL_OBJECT(kernel_state) {
 	/* scheduler */
 	u8 run_end;     /* enum run_end */
 	u8 interleaving; /* tasks may be switched; off while the machine is set up */
+	u8 cpu_moves;    /* tasks may move to another CPU where they say so */
 	u8 nr_violations;
 	u8 poison;
 	u8 lru_disable_count;

@@ -45,6 +45,7 @@
 #define FAULT_FLAG_TRIED 0x20U
 #define FAULT_FLAG_USER 0x40U
 #define FAULT_FLAG_REMOTE 0x80U
+#define FAULT_FLAG_VMA_LOCK 0x1000U /* the fault holds the lock of the vma instead of mmap_lock */
 
 #define FOLL_WRITE 0x01U
 #define FOLL_TOUCH 0x02U

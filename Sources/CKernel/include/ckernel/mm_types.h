@@ -68,6 +68,9 @@ KERNEL_OBJECT(vm_area_struct) {
 	struct anon_vma *_Nullable anon_vma;
 	pgoff_t vm_pgoff;
 	struct address_space *_Nullable vm_file; /* the file's page cache stands for the file */
+	struct rw_semaphore vm_lock; /* from v6.4 on */
+	int vm_lock_seq;
+	bool detached;
 };
 
 KERNEL_OBJECT(anon_vma) {
@@ -128,6 +131,7 @@ KERNEL_OBJECT(mm_struct) {
 	int map_count;
 	int mm_users, mm_count;
 	struct rw_semaphore mmap_lock;
+	int mm_lock_seq; /* from v6.4 on: how often mmap_lock was dropped after it was held for writing */
 	spinlock_t page_table_lock;
 	unsigned long total_vm, locked_vm, pinned_vm, data_vm;
 	unsigned long def_flags;

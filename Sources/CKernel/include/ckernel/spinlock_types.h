@@ -16,7 +16,7 @@
 	CLASS(anon_vma_rwsem) CLASS(page_table_lock) CLASS(ptl) CLASS(lru_pvecs) CLASS(lru_rotate) CLASS(mlock_pvec)  \
 	CLASS(lru_lock) CLASS(i_pages) CLASS(swap_cache) CLASS(swap_info) CLASS(split_queue)        \
 	CLASS(secondary_mmu) CLASS(lru_add_drain_all) CLASS(khugepaged_mm) CLASS(userfaultfd)       \
-	CLASS(rcu) CLASS(i_mmap_sem) CLASS(khugepaged)
+	CLASS(rcu) CLASS(i_mmap_sem) CLASS(vma_lock) CLASS(khugepaged)
 
 enum lock_class {
 #define CLASS(name) LOCK_##name,

@@ -196,13 +196,13 @@ private func collapse_huge_page(
     down_write(mm.mmap_lock)
     let (found, result) = hugepage_vma_revalidate(mm, address, cc)
     guard let vma = found else {
-        up_write(mm.mmap_lock)
+        mmap_write_unlock(mm)
         return result
     }
     let collapsed =
         mm_find_pmd(mm, address) == pmd ? collapse_table(vma, address, pmd, new_page, cc) : SCAN_FAIL
     if collapsed == SCAN_SUCCEED { cc.pointee.hpage = nil }
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
     return collapsed
 }
 

@@ -103,6 +103,6 @@ private func __khugepaged_exit(_ mm: mm_struct) {
     } else if mm_slot != nil {
         // Once it has the lock, khugepaged sees that there are no users, before it touches a page table.
         down_write(mm.mmap_lock)
-        up_write(mm.mmap_lock)
+        mmap_write_unlock(mm)
     }
 }

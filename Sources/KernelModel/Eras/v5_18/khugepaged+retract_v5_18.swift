@@ -64,7 +64,7 @@ private func retract_page_tables(
         // Faults take mmap_lock first and then wait for the page.
         if down_write_trylock(mm.mmap_lock) {
             if !khugepaged_test_exit(mm) { collapse_and_free_pmd(mm, vma, addr, pmd) }
-            up_write(mm.mmap_lock)
+            mmap_write_unlock(mm)
         } else {
             khugepaged_add_pte_mapped_thp(mm, addr)
         }
@@ -140,5 +140,5 @@ func khugepaged_collapse_pte_mapped_thps(_ mm_slot: khugepaged_mm_slot) {
     }
     yield_point("nr_pte_mapped_thp")
     mm_slot.nr_pte_mapped_thp = 0
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
 }

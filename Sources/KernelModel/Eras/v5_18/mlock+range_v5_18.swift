@@ -57,6 +57,7 @@ private func walk_page_range(_ vma: vm_area_struct, _ start: UInt, _ end: UInt) 
 /// not count it too as long as VM_IO is there (see mlock_vma_page()).
 /// Linux v5.18-rc1, mm/mlock.c, mlock_vma_pages_range().
 private func mlock_vma_pages_range(_ vma: vm_area_struct, _ start: UInt, _ end: UInt, _ newflags: UInt) {
+    vma_start_write(vma)
     yield_point("vm_flags")
     vma.vm_flags = newflags & VM_LOCKED != 0 ? newflags | VM_IO : newflags
     ops.lru_add_drain()
@@ -101,6 +102,7 @@ private func mlock_fixup(
     // A page unmapped just after VM_LOCKED is set comes back when the range is populated.
     if newflags & oldflags & VM_LOCKED != 0 {
         // Its pages are counted already.
+        vma_start_write(vma)
         yield_point("vm_flags")
         vma.vm_flags = newflags
     } else {

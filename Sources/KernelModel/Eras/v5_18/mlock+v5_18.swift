@@ -11,6 +11,9 @@
 // v5.18-rc1 it is mlock_page_drain_local(), which takes the lock, as does this one, and the dead CPU of
 // mlock_page_drain_remote() is not modelled.  A range and the system calls are in mlock+syscalls_v5_18.swift.
 //
+// Who adds to a batch holds the page table lock, and stays on its CPU from the unmapping on; who drains one may have
+// come from another CPU just before: may_change_cpu().
+//
 // Left out: memory cgroups.
 
 import CKernel
@@ -23,6 +26,20 @@ func install_mlock_v5_18(_ ops: kernel_ops) {
     ops.mlock_page_drain = mlock_page_drain
     ops.need_mlock_page_drain = need_mlock_page_drain
     ops.rules |= RULE_MLOCK_COUNT | RULE_MLOCKED_UNTIL_FREED | RULE_STRANDED_PAGES
+    removeOldMlock(ops)
+}
+
+/// What nobody calls any more.
+private func removeOldMlock(_ ops: kernel_ops) {
+    ops.clear_page_mlock = { _ in BUG_ON(true, "clear_page_mlock() is gone") }
+    ops.mlock_vma_page = { _ in BUG_ON(true, "mlock_vma_page(page) is gone") }
+    ops.munlock_vma_page = { _ in
+        BUG_ON(true, "munlock_vma_page(page) is gone")
+        return 0
+    }
+    ops.__munlock_isolated_page = { _ in BUG_ON(true, "__munlock_isolated_page() is gone") }
+    ops.munlock_vma_pages_range = { _, _, _ in BUG_ON(true, "munlock_vma_pages_range() is gone") }
+    ops.try_to_munlock = { _ in BUG_ON(true, "try_to_munlock() is gone") }
 }
 
 /// NR_MLOCK counts base pages.
@@ -204,6 +221,7 @@ private func mlock_pagevec(_ pvec: pagevec) {
 
 /// Linux v5.18-rc1, mm/mlock.c, mlock_page_drain_local().
 private func mlock_page_drain(_ number: Int32) {
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.mlock_pvec_lock)
     if pagevec_count(cpu.mlock_pvec) != 0 { mlock_pagevec(cpu.mlock_pvec) }

@@ -29,7 +29,7 @@ private func exit_mmap(_ mm: mm_struct) {
     down_write(mm.mmap_lock)
     // None if the first vma of a fork could not be copied.
     guard let first = mm.mmap else {
-        up_write(mm.mmap_lock)
+        mmap_write_unlock(mm)
         return
     }
     ops.lru_add_drain()
@@ -41,5 +41,5 @@ private func exit_mmap(_ mm: mm_struct) {
     var next: vm_area_struct? = first
     while let vma = next { next = remove_vma(vma) }
     mm.mmap = nil
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
 }

@@ -142,6 +142,7 @@ private func pagevec_lru_add(_ pvec: pagevec) {
 
 /// Linux v5.18-rc1, mm/swap.c, lru_add_drain(), and lru_add_and_bh_lrus_drain() without buffer heads.
 private func lru_add_drain() {
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.lru_pvecs_lock)
     ops.lru_add_drain_cpu(Int32(cpu.number))
@@ -151,6 +152,7 @@ private func lru_add_drain() {
 
 /// Linux v5.18-rc1, mm/swap.c, lru_add_drain_cpu_zone().
 private func lru_add_drain_cpu_zone() {
+    may_change_cpu()
     let cpu = this_cpu
     local_lock(cpu.lru_pvecs_lock)
     ops.lru_add_drain_cpu(Int32(cpu.number))
@@ -173,6 +175,8 @@ private func __lru_add_drain_all(force_all_cpus: Bool) {
     if this_gen == kernel.lru_drain_gen || force_all_cpus {
         kernel.lru_drain_gen &+= 1
         let home = smp_processor_id()
+        // Each CPU is drained by a worker of its own, which does not leave it.
+        migrate_disable()
         for number in 0..<Int(kernel.nr_cpus) {
             yield_point("pagevec_count")
             guard hasPagesInBatches(kernel.cpu(number)) || ops.need_mlock_page_drain(Int32(number)) else { continue }
@@ -180,6 +184,7 @@ private func __lru_add_drain_all(force_all_cpus: Bool) {
             ops.lru_add_drain()
         }
         if home != smp_processor_id() { moveToCPU(home) }
+        migrate_enable()
     }
     mutex_unlock(kernel.lru_add_drain_all_lock)
 }

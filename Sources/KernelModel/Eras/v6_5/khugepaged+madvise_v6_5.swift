@@ -98,6 +98,6 @@ private func collapse_range(
     if result != SCAN_PTE_MAPPED_HUGEPAGE { return result }
     down_write(mm.mmap_lock, function)
     let mapped = ops.collapse_pte_mapped_thp(mm, addr, true)
-    up_write(mm.mmap_lock, function)
+    mmap_write_unlock(mm, function)
     return mapped
 }

@@ -181,7 +181,7 @@ private func retract_page_table(
         if !is_target { khugepaged_add_pte_mapped_thp(mm, addr) }
         return SCAN_PTE_MAPPED_HUGEPAGE
     }
-    defer { up_write(mm.mmap_lock, function) }
+    defer { mmap_write_unlock(mm, function) }
     if !vma_try_start_write(vma) { return SCAN_PTE_MAPPED_HUGEPAGE }
     // Faults set it while they only read mmap_lock.
     if vma.anon_vma != nil { return SCAN_PAGE_ANON }

@@ -27,9 +27,7 @@ private func handle_pte_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault
             vmf.pointee.pte = nil
         }
     }
-    guard let pte = vmf.pointee.pte else {
-        return vma_is_anonymous(vma) ? do_anonymous_page(vmf) : do_fault(vmf)
-    }
+    guard let pte = vmf.pointee.pte else { return do_pte_missing(vmf) }
     let orig_pte = vmf.pointee.orig_pte
     if !pte_present(orig_pte) { return ops.do_swap_page(vmf) }
     if pte_protnone(orig_pte) && vma_is_accessible(vma) { return do_numa_page(vmf) }

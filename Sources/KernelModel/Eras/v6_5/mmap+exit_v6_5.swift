@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // mm/mmap.c of Linux v6.5: the end of an address space.
 //
-// Left out: what mm/mmap+exit.swift says.
+// Left out: what mm/mmap+exit.swift says; the locks of the vmas (no fault can come any more).
 
 import CKernel
 import Simulation
@@ -10,8 +10,8 @@ func install_mmap_exit_v6_5(_ ops: kernel_ops) {
     ops.exit_mmap = exit_mmap
 }
 
-/// Unmaps everything.  Others who hold mmap_lock for reading may look on until the page tables go.
-/// Linux v6.5, mm/mmap.c, exit_mmap().
+/// Unmaps everything, with mmap_lock for reading, and frees the page tables with mmap_lock for writing: khugepaged and the
+/// oom reaper may still come by.  Linux v6.5, mm/mmap.c, exit_mmap().
 private func exit_mmap(_ mm: mm_struct) {
     ops.mmu_notifier_release(mm)
     down_read(mm.mmap_lock)
@@ -30,7 +30,10 @@ private func exit_mmap(_ mm: mm_struct) {
     ops.free_pgtables(&tlb, first, 0, 0)
     ops.tlb_finish_mmu(&tlb)
     var next: vm_area_struct? = first
-    while let vma = next { next = remove_vma(vma) }
+    while let vma = next {
+        next = vma.vm_next
+        __vm_area_free(vma)
+    }
     mm.mmap = nil
-    up_write(mm.mmap_lock)
+    mmap_write_unlock(mm)
 }

@@ -21,7 +21,7 @@ private let MAX_PAGE_REQUESTS = 64
 /// mm/mmu_notifier.c, __mmu_notifier_register().  A second bond shares what the first one made.
 func iommu_sva_bind_device(_ mm: mm_struct) -> Int {
     down_write(mm.mmap_lock)
-    defer { up_write(mm.mmap_lock) }
+    defer { mmap_write_unlock(mm) }
     if mm.intel_svm != nil { return 0 }
     let slot = kernel.intel_svm_slot(Int(mm.number))!
     let svm = slot.pointee ?? unsafeBitCast(arenaAllocate(sizeof_intel_svm()), to: intel_svm.self)
