@@ -30,7 +30,7 @@ public struct Finding: Codable, Sendable {
         case both
     }
 
-    /// `invariants`, or a level of an outcome.
+    /// `invariants`, `attempts`, or a level of an outcome.
     public var level: String
     public var direction: Direction
     /// What differs: names of invariants, or of fields.  Differences with equal subjects are one finding.

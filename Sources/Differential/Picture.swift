@@ -48,7 +48,7 @@ struct Picture {
     /// The level at which the sides differ, and what differs there.
     func subject(_ candidate: Candidate, _ likeness: Likeness) -> (level: String, subject: [String]) {
         if likeness.attempts != 0 {
-            return (Level.events.rawValue, events(candidate.side).endings(among: likeness.attempts))
+            return ("attempts", events(candidate.side).endings(among: likeness.attempts))
         }
         if likeness.violations != 0 {
             return ("invariants", invariants.filter { likeness.violations & 1 << $0.kind != 0 }.map(\.name))
