@@ -21,4 +21,9 @@ public let retractPageTables = Family(
     pairs: [
         Pair("old", "new"),
         Pair("new.v1", "new"),
+    ],
+    weights: [
+        "khugepaged": 4, "madvise": 3, "mremap": 3, "munmap": 2, "truncate": 2, "fork": 2, "exit": 2,
+        "uffd_register": 2,
+        "uffd_writeprotect": 2,
     ])
