@@ -47,6 +47,13 @@ enum KnownOperation {
     static let movePages = "move_pages"
     static let pin = "pin"
     static let unpin = "unpin"
+    static let khugepaged = "khugepaged"
+    static let register = "uffd_register"
+    static let unregister = "uffd_unregister"
+    static let writeProtect = "uffd_writeprotect"
+    static let close = "uffd_close"
+    /// What a userfaultfd does to ranges that it watches.
+    static let watched = ["uffd_copy", "uffd_zeropage", "uffd_continue", writeProtect, "uffd_wake", unregister]
     /// How devices are let in, each with what they can do then.
     static let admissions: [(operation: String, allows: [String])] = [
         ("register_device", ["device_read", "device_write"]),

@@ -39,6 +39,15 @@ extension DifferentialTests {
             }
         }
 
+        /// A trace of what an era does not have is refused, with the place.
+        @Test func whatAnEraLacksIsNamed() throws {
+            let error = #expect(throws: TraceError.self) { try recorded("qemu-postcopy", in: Vocabulary(Era.v5_13)) }
+            #expect(error?.problem.hasPrefix("unknown operation 'uffd_") ?? false)
+            #expect(error?.problem.hasSuffix("in a trace of v5.18-rc1 that is to run in v5.13") ?? false)
+            try runs("qemu-postcopy", "mlock-drain")
+            try runs("qemu-postcopy", "retract-page-tables")
+        }
+
         /// Most of what succeeded there succeeds here: the trace is about memory that is there.
         @Test(arguments: names) func mostStepsSucceed(_ name: String) throws {
             let vocabulary = Vocabulary(Era.v5_13)

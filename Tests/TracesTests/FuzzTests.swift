@@ -39,12 +39,24 @@ private struct Fuzzer {
     private let traces: [[UInt8]]
     private let logs: [[UInt8]]
     private let generator = Generator(vocabulary)
+    /// With what came last.
+    private let model = Vocabulary(Era.v6_5)
 
     init() throws {
         traces = [Array(example.utf8)] + (try brokenInputs("traces.txt").map { Array($0.text.utf8) })
         let real = try input("Inputs/memlockd.strace")
+        let others = try ["redis", "zgc", "qemu"].flatMap { name -> [[UInt8]] in
+            let log = try input("Inputs/\(name).strace")
+            let lines = log.split(separator: UInt8(ascii: "\n"))
+            // A part of each third.
+            return [lines.prefix(40), lines.dropFirst(lines.count / 2).prefix(40), lines.suffix(40)].map {
+                Array($0.joined(separator: [UInt8(ascii: "\n")]))
+            }
+        }
+        let calls = StraceCallTests.calls.map(\.0) + StraceCallTests.dropped.map(\.0)
         logs =
-            [Array(real.prefix(4000)), Array(real.suffix(3000))] + StraceTests.forms.map { Array($0.utf8) }
+            [Array(real.prefix(4000)), Array(real.suffix(3000))] + others + StraceTests.forms.map { Array($0.utf8) }
+            + calls.map { Array("1 brk(0x7000000) = 0x7000000\n1 \($0)\n".utf8) }
             + (try brokenInputs("strace.txt").map { Array($0.text.utf8) })
     }
 
@@ -53,7 +65,9 @@ private struct Fuzzer {
         if random.oneIn(3) {
             let log = mutate(random.pick(logs), with: random.pick(logs), &random)
             do {
-                check(try StraceImport(log, file: "x", vocabulary: vocabulary).trace, seed)
+                let era = random.oneIn(2) ? vocabulary : model
+                let first = random.oneIn(2) ? 1 : 1 + random.below(20)
+                check(try StraceImport(log, file: "x", vocabulary: era, lines: first...Int.max).trace, era, seed)
             } catch let error as TraceError {
                 refuse(error, log)
             } catch {}
@@ -61,20 +75,20 @@ private struct Fuzzer {
             let base = random.oneIn(2) ? Array(generator.trace(seed: seed).description.utf8) : random.pick(traces)
             let text = mutate(base, with: random.pick(traces), &random)
             do {
-                check(try Trace(parsing: text, file: "x", eras: eras), seed)
+                let trace = try Trace(parsing: text, file: "x", eras: eras)
+                check(trace, trace.era == vocabulary.era ? vocabulary : oldVocabulary, seed)
             } catch let error as TraceError {
                 refuse(error, text)
             } catch {}
         }
     }
 
-    private mutating func check(_ trace: Trace, _ seed: UInt64) {
+    private mutating func check(_ trace: Trace, _ words: Vocabulary, _ seed: UInt64) {
         accepted += 1
         let text = trace.description
-        let again = try? Trace(parsing: text, file: "again", eras: eras)
+        let again = try? Trace(parsing: text, file: "again", eras: words.era == model.era ? [model] : eras)
         #expect(again == trace, "seed \(seed)")
         #expect(again?.description == text, "seed \(seed)")
-        let words = trace.era == vocabulary.era ? vocabulary : oldVocabulary
         #expect((try? CompiledTrace(trace, words)) != nil, "seed \(seed)")
     }
 
@@ -133,6 +147,9 @@ private struct Fuzzer {
         "device", "mlock(", "fork(p1)", "exit()", "#", " # x\n", "\n", "(", ")", ",", "|", "-", "->", "=>", "=", "\"",
         "<unfinished ...>", "<... mlock resumed>", "= -1 ENOMEM (x)", "= ?", "[pid 7] ", "7 ", "+++ exited with 0 +++",
         "clone(flags=CLONE_VM) = 8\n", "8 brk(0x5000000) = 0x5000000\n", "7 execve(\"x\", [], 0) = 0\n",
-        "7 mremap(0x7000000, 4096, 81920, 0) = 0x7000000\n", "\u{0}", "\u{e9}",
+        "7 mremap(0x7000000, 4096, 81920, 0) = 0x7000000\n", "\u{0}", "\u{e9}", "{", "}", "[", "]", "len=", "start=",
+        "7 ioctl(3, UFFDIO_COPY, {dst=0x7000000, src=0x1, len=0x1000, mode=0}) = 0\n", "|MAP_SHARED",
+        "<memfd:x>(deleted)",
+        "7 madvise(0x7000000, 0x400000, MADV_HUGEPAGE) = 0\n", "7 vfork() = 9\n", "iov_base=0x7000000, iov_len=1",
     ]
 }

@@ -93,6 +93,39 @@ private func stepsOfModel(_ log: String, lines: ClosedRange<Int> = 1...Int.max) 
         #expect(sentences.contains { $0.hasPrefix("Left out, since") && $0.contains(said) }, "\(sentences)")
     }
 
+    /// Each request becomes its operation, with the modes that the model has.
+    @Test func userfaultfd() throws {
+        let era = Vocabulary(Era.v6_5)
+        let imported = try StraceImport(
+            Array(
+                """
+                mmap(NULL, 16384, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7000000
+                userfaultfd(O_CLOEXEC) = 3<anon_inode:[userfaultfd]>
+                ioctl(3, UFFDIO_API, {api=0xaa, features=0, features=0, ioctls=1<<_UFFDIO_REGISTER}) = 0
+                ioctl(3, UFFDIO_REGISTER, {range={start=0x7000000, len=0x4000}, mode=UFFDIO_REGISTER_MODE_MISSING|\
+                UFFDIO_REGISTER_MODE_WP, ioctls=1<<_UFFDIO_COPY}) = 0
+                ioctl(3, UFFDIO_COPY, {dst=0x7000000, src=0x1, len=0x1000, mode=UFFDIO_COPY_MODE_WP, copy=0x1000}) = 0
+                ioctl(3, UFFDIO_COPY, {dst=0x7000000, src=0x1, len=0x1000, mode=0, copy=-17}) = -1 EEXIST (File exists)
+                ioctl(3, UFFDIO_ZEROPAGE, {range={start=0x7001000, len=0x1000}, mode=0, zeropage=0x1000}) = 0
+                ioctl(3, UFFDIO_WRITEPROTECT, {range={start=0x7000000, len=0x2000}, mode=UFFDIO_WRITEPROTECT_MODE_WP}) = 0
+                ioctl(3, UFFDIO_WRITEPROTECT, 0x7ffe0000) = 0
+                ioctl(3, UFFDIO_WAKE, {start=0x7000000, len=0x1000}) = 0
+                ioctl(3, UFFDIO_UNREGISTER, {start=0x7000000, len=0x4000}) = 0
+                close(3<anon_inode:[userfaultfd]>) = 0
+                """.utf8), file: "x", vocabulary: era)
+        let steps = imported.trace.tasks[0].steps.map(\.description)
+        #expect(
+            steps == [
+                "uffd_register(0x8000, 0x3000, MISSING|WP)", "uffd_copy(0x8000, 0x1000, WP)",
+                "uffd_zeropage(0x9000, 0x1000, 0)", "uffd_writeprotect(0x8000, 0x2000, WP)",
+                "uffd_wake(0x8000, 0x1000)",
+                "uffd_unregister(0x8000, 0x3000)", "uffd_close()",
+            ])
+        #expect(imported.summary.contains("Left out, since it failed: 1 ioctl."))
+        #expect(
+            imported.summary.contains("Left out, since strace did not show its arguments: 1 UFFDIO_WRITEPROTECT."))
+    }
+
     @Test func hugetlbIsSaid() throws {
         let imported = try StraceImport(
             Array(

@@ -55,7 +55,7 @@ func steps(_ log: String) throws -> String {
     /// The traces in Fixtures/recorded are what the logs in Inputs give, by these commands.
     static let recorded = [
         Recorded("memlockd", "v5.13"), Recorded("redis", "v5.13", 128...150), Recorded("zgc", "v5.13", 463...484),
-        Recorded("qemu", "v5.13", 478...503),
+        Recorded("qemu", "v5.13", 478...503), Recorded("qemu-postcopy", "v5.18-rc1", 338...380, log: "qemu"),
     ]
 
     struct Recorded: CustomTestStringConvertible {

@@ -67,4 +67,7 @@ public let retractPageTables = Family(
         Pair("new.v1", "new", claims: firstPostingToNew),
         Pair("new", "new.c"),
     ],
-    weights: ["madvise": 3, "madvise MADV_COLLAPSE": 24, "khugepaged": 3])
+    weights: [
+        "madvise": 3, "madvise MADV_COLLAPSE": 24, "khugepaged": 4, "mremap": 3, "munmap": 2, "truncate": 2, "fork": 2,
+        "exit": 2, "uffd_register": 2, "uffd_writeprotect": 2,
+    ])

@@ -16,18 +16,20 @@ struct AddressSpaceSketch: Equatable, Sendable {
         var file: Int?
         var isReadable = true
         var isWritable = true
+        var isShared = false
         /// Pages from the first one on that lie within the file.
         var usablePages: Int
 
         init(
             base: Argument, pages: Int, file: Int? = nil, isReadable: Bool = true, isWritable: Bool = true,
-            usablePages: Int? = nil
+            isShared: Bool = false, usablePages: Int? = nil
         ) {
             self.base = base
             self.pages = pages
             self.file = file
             self.isReadable = isReadable
             self.isWritable = isWritable
+            self.isShared = isShared
             self.usablePages = min(usablePages ?? pages, pages)
         }
 
@@ -40,12 +42,21 @@ struct AddressSpaceSketch: Equatable, Sendable {
         func part(from page: Int, pages: Int) -> Mapping {
             Mapping(
                 base: base.advanced(pages: page), pages: pages, file: file, isReadable: isReadable,
-                isWritable: isWritable, usablePages: max(usablePages - page, 0))
+                isWritable: isWritable, isShared: isShared, usablePages: max(usablePages - page, 0))
         }
     }
 
     /// Pages pinned for a device.
     var pinned: [Argument] = []
+    /// What a userfaultfd watches.
+    var watched: [Watch] = []
+
+    struct Watch: Equatable, Sendable {
+        var base: Argument
+        var pages: Int
+        /// By name.
+        var modes: [String]
+    }
 
     mutating func map(_ mapping: Mapping) {
         unmap(mapping.base, pages: mapping.pages)

@@ -15,6 +15,10 @@ private struct StepContext {
 
 extension Draft {
     mutating func drawStep(_ operation: Operation, _ performer: Performer) -> Step {
+        if let step = drawHabit(operation, performer) {
+            apply(step, performer)
+            return step
+        }
         switch operation.name {
         case KnownOperation.mmap: return drawMapping(operation, performer)
         case KnownOperation.mremap: return drawMove(operation, performer)
@@ -161,7 +165,7 @@ extension Draft {
         let (page, pages) = drawRange(performer, file.map { machine.files[$0] })
         let isFixed = random.chance(80)
         var offset = 0
-        var (isReadable, isWritable) = (true, true)
+        var (isReadable, isWritable, isShared) = (true, true, false)
         var step = Step(operation, [])
         for parameter in operation.parameters {
             switch parameter.domain {
@@ -177,7 +181,9 @@ extension Draft {
                 isWritable = protection & names.value("PROT_WRITE") != 0
                 step.arguments.append(.value(protection))
             case .flags(let names):
-                step.arguments.append(.value(drawMapFlags(names, anonymous: file == nil, fixed: isFixed)))
+                let flags = drawMapFlags(names, anonymous: file == nil, fixed: isFixed)
+                isShared = flags & names.value("MAP_SHARED") != 0
+                step.arguments.append(.value(flags))
             default:
                 var context = StepContext(operation: operation, performer: performer)
                 step.arguments.append(draw(parameter.domain, &context))
@@ -189,14 +195,15 @@ extension Draft {
             spaces[process]?.map(
                 AddressSpaceSketch.Mapping(
                     base: base, pages: pages, file: file, isReadable: isReadable, isWritable: isWritable,
-                    usablePages: file.map { max(machine.files[$0].size - offset, 0) }))
+                    isShared: isShared, usablePages: file.map { max(machine.files[$0].size - offset, 0) }))
         }
         return step
     }
 
     /// MADV_HUGEPAGE for the newest mapping of process 0, if that is anonymous and has room for a huge page.
     func adviceForHugePages() -> Step? {
-        guard let mapping = spaces[0]?.mappings.last, mapping.file == nil, case .value(let address) = mapping.base,
+        guard let mapping = spaces[0]?.mappings.last, mapping.file == nil || generator.habits.collapse,
+            case .value(let address) = mapping.base,
             case let first = (address / pageSize + machine.ptrsPerPte - 1) / machine.ptrsPerPte * machine.ptrsPerPte,
             first + machine.ptrsPerPte <= address / pageSize + mapping.pages,
             let madvise = generator.vocabulary[KnownOperation.madvise], madvise.parameters.count == 3,
@@ -314,10 +321,13 @@ extension Draft {
             if case .value(let child)? = step.operation.createdProcess.map({ step.arguments[$0] }) {
                 spaces[child] = spaces[process]
                 spaces[child]?.pinned = []
+                spaces[child]?.watched = []
             }
         case KnownOperation.munmap:
             guard let (address, length) = step.arguments.range(at: 0) else { return }
             spaces[process]?.unmap(address, pages: length)
+        case KnownOperation.register: noteWatch(step, process)
+        case KnownOperation.close: spaces[process]?.watched = []
         case KnownOperation.pin: spaces[process]?.pinned.append(step.arguments[0])
         case let name where step.operation.admits: admissions.append((name, process))
         default: break
@@ -327,7 +337,7 @@ extension Draft {
 
 extension [Argument] {
     /// The argument at an index and, in whole pages, the length behind it.
-    fileprivate func range(at index: Int) -> (address: Argument, pages: Int)? {
+    func range(at index: Int) -> (address: Argument, pages: Int)? {
         guard index + 1 < count, case .value(let length) = self[index + 1], length > 0 else { return nil }
         return (self[index], (length - 1) / pageSize + 1)
     }

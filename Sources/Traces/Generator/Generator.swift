@@ -20,12 +20,14 @@ public struct Generator: Sendable {
     }
     private let candidates: [Candidate]
     private let weights: [String: Int]
+    let habits: Habits
 
     /// - Parameter weights: factors to the operations' own weights, by name; 0 leaves one out.  Factors to the values
     ///   of an argument are named by both: `madvise MADV_COLLAPSE`.
     public init(_ vocabulary: Vocabulary, weights: [String: Int] = [:]) {
         self.vocabulary = vocabulary
         self.weights = weights
+        habits = Habits(vocabulary)
         candidates = vocabulary.operations.map { operation in
             Candidate(operation: operation, weight: operation.weight * max(weights[operation.name] ?? 1, 0))
         }
@@ -127,6 +129,7 @@ extension Draft {
     }
 
     private mutating func drawFile(_ machine: MachineShape) -> MachineShape.File {
+        if generator.habits.collapse && random.chance(65) { return drawHugeFile(machine) }
         let size = random.draw([(1, 15), (2, 20), (4, 30), (machine.ptrsPerPte, 35)])
         let kind: MachineShape.File.Kind = random.draw([(.shmem, 60), (.disk, 40)])
         let huge = kind == .shmem && size == machine.ptrsPerPte && random.chance(50)
@@ -153,6 +156,9 @@ extension Draft {
                 if random.chance(60), let advice = adviceForHugePages() {
                     steps.append(SetupStep(.process(0), advice))
                 }
+                if generator.habits.collapse {
+                    steps += drawFirstAccesses().map { SetupStep(.process(0), $0) }
+                }
             }
         }
         hotPage = drawHotPage()
@@ -176,6 +182,9 @@ extension Draft {
                 let performer = random.chance(25) && !ofKernel.isEmpty ? .kernel : drawPerformer(after: [])
                 append(drawOperation(performer, inSetup: true), by: performer, to: &steps)
             }
+        }
+        if generator.habits.watch && random.chance(35) {
+            steps += drawWatch().map { SetupStep(.process(0), $0) }
         }
         return Setup(steps: steps)
     }
@@ -213,13 +222,19 @@ extension Draft {
         if !others.contains(where: { $0.performer == .device }) && weights[2] > 0 { weights[2] = max(weights[0], 1) }
         let actor = others.isEmpty || weights.reduce(0, +) == 0 ? 0 : random.weighted(weights)
         guard actor == 0 else { return actor == 1 ? .kernel : .device }
+        // Who waits for a fault is helped by a thread of its own process.
+        let watched = processes.filter { !(spaces[$0]?.watched.isEmpty ?? true) }
+        if !watched.isEmpty && random.chance(60) { return .process(random.pick(watched)) }
         let fresh = processes.filter { process in !others.contains { $0.performer == .process(process) } }
         return .process(fresh.isEmpty || random.chance(20) ? random.pick(processes) : random.pick(fresh))
     }
 
     private mutating func drawOperation(_ performer: Performer, inSetup: Bool) -> Operation? {
         let candidates = candidates(for: performer.actor)
-        let weights = candidates.map { isPossible($0.operation, performer, inSetup: inSetup) ? $0.weight : 0 }
+        let weights = candidates.map { candidate in
+            guard isPossible(candidate.operation, performer, inSetup: inSetup) else { return 0 }
+            return candidate.weight * (isSeldomPossible(candidate.operation) ? 4 : 1)
+        }
         guard weights.contains(where: { $0 > 0 }) else { return nil }
         return candidates[random.weighted(weights)].operation
     }
@@ -228,6 +243,9 @@ extension Draft {
         if operation.createdProcess != nil { return spaces.contains { $0 == nil } }
         // A process that has left is of no use to the tasks.
         if operation.name == KnownOperation.exit { return !inSetup }
+        if KnownOperation.watched.contains(operation.name) || operation.name == KnownOperation.close {
+            return performer.process.flatMap { spaces[$0] }.map { $0.watched.contains { $0.isFor(operation) } } ?? false
+        }
         if performer == .device || operation.admission != nil {
             let admitting = admitting(operation)
             return performer.process.map(admitting.contains) ?? !admitting.isEmpty

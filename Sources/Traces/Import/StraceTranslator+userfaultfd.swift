@@ -4,14 +4,6 @@
 import KernelModel
 
 extension StraceTranslator {
-    /// The operations by the request that they stand for.
-    private static let requests: [(request: String, operation: String)] = [
-        ("UFFDIO_REGISTER", "uffd_register"), ("UFFDIO_UNREGISTER", "uffd_unregister"),
-        ("UFFDIO_COPY", "uffd_copy"), ("UFFDIO_ZEROPAGE", "uffd_zeropage"),
-        ("UFFDIO_WRITEPROTECT", "uffd_writeprotect"), ("UFFDIO_WAKE", "uffd_wake"),
-        ("UFFDIO_CONTINUE", "uffd_continue"),
-    ]
-
     /// A call for a userfaultfd of the process itself; the one of another process is not told apart.
     mutating func userfaultfd(_ call: StraceLog.Call, _ space: Int) throws(TraceError) -> [RealStep]? {
         var arguments = StraceArguments(log, call)
@@ -19,8 +11,7 @@ extension StraceTranslator {
         let request = arguments.text(1)
         guard request.hasPrefix("UFFDIO_") else { return nil }
         if request == "UFFDIO_API" { return [] }
-        let name = Self.requests.first { $0.request == request }?.operation
-        guard let operation = name.flatMap({ vocabulary[$0] }) else { return drop(request, .noCounterpart) }
+        guard let operation = vocabulary[systemCall: request] else { return drop(request, .noCounterpart) }
         try arguments.require(3)
         guard arguments.isDecoded(2) else { return drop(request, .notDecoded) }
         let start = try arguments.number(2, field: request == "UFFDIO_COPY" ? "dst" : "start")
@@ -30,13 +21,10 @@ extension StraceTranslator {
             switch parameter.domain {
             case .address: real.append(.address(start))
             case .length: real.append(.length(from: start, bytes: length))
-            case .flags(let names): real.append(.value(try arguments.flags(2, field: "mode", names)))
-            case .choice(let names):
-                let word = text(try arguments.field(2, "mode"))
-                guard let value = names.first(where: { $0.name == word })?.value else {
-                    return drop("\(request)(\(word))", .noCounterpart)
-                }
-                real.append(.value(value))
+            case .flags(let names):
+                // The model leaves out what all modes of a request begin with.
+                let whole = names.map { NamedValue("\(request)_MODE_\($0.name)", $0.value) }
+                real.append(.value(try arguments.flags(2, field: "mode", whole)))
             default: return drop(request, .noCounterpart)
             }
         }
@@ -46,6 +34,18 @@ extension StraceTranslator {
             if request == "UFFDIO_UNREGISTER" { spaces[space].registered.remove(pages) }
         }
         return finish(call, operation, real, space)
+    }
+}
+
+extension StraceTranslator {
+    mutating func closeUserfaultfd(_ call: StraceLog.Call, _ space: Int) throws(TraceError) -> [RealStep]? {
+        let arguments = StraceArguments(log, call)
+        try arguments.require(1)
+        guard try arguments.descriptor(0)?.name == "anon_inode:[userfaultfd]", let close = vocabulary["uffd_close"],
+            close.parameters.isEmpty
+        else { return nil }
+        spaces[space].registered = PageSet()
+        return [step(call, close, [], space)]
     }
 }
 

@@ -85,6 +85,7 @@ struct StraceTranslator {
             steps = try fileAccess(call, space)
         case "pidfd_open": steps = try openProcess(call, space)
         case "userfaultfd": steps = []
+        case "close": steps = try closeUserfaultfd(call, space)
         case "ioctl": steps = try userfaultfd(call, space)
         case "move_pages": steps = try movePages(call, space)
         case "mbind": steps = try bind(call, space)

@@ -53,7 +53,9 @@ private struct Printer {
         line("era \(trace.era)")
         line(text(of: trace.machine))
         for (number, file) in trace.machine.files.enumerated() {
-            line("file f\(number) \(file.kind.rawValue) pages=\(file.size)\(file.huge ? file.onAdvice ? " huge=advise" : " huge" : "")")
+            line(
+                "file f\(number) \(file.kind.rawValue) pages=\(file.size)\(file.huge ? file.onAdvice ? " huge=advise" : " huge" : "")"
+            )
         }
         print(trace.setup)
         for (number, task) in trace.tasks.enumerated() {
