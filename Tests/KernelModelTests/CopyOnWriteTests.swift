@@ -165,5 +165,197 @@ extension KernelModelTests {
                 .init(0) { _ = perform(.write, Int(base)) },
                 .init(1) { _ = perform(.read, Int(base)) })
         }
+
+        // MARK: PG_anon_exclusive (v6.5)
+
+        private func run(_ body: @escaping () -> Void) { TestMachine.run(era: .v6_5, body) }
+        private func currentPte() -> pte_t { pte_offset_map(pmd_offset(current.mm!, base), base).pointee }
+
+        @Test func aNewPageIsExclusiveUntilFork() {
+            run {
+                mapAnonymous()
+                let page = mappedPage()
+                #expect(PageAnonExclusive(page))
+                fork(1)
+                #expect(!PageAnonExclusive(page) && mappedPage() === page)
+                exit(1)
+                _ = perform(.write, Int(base))
+                #expect(PageAnonExclusive(page) && mappedPage() === page)
+            }
+        }
+
+        @Test func aPinForReadingMakesThePageItsOwn() {
+            run {
+                mapAnonymous()
+                let page = mappedPage()
+                fork(1)
+                #expect(perform(.pin, Int(base), Int(FOLL_LONGTERM)) == 0)
+                #expect(mappedPage() !== page && PageAnonExclusive(mappedPage()) && !pte_write(currentPte()))
+                let stored = perform(.write, Int(base))
+                #expect(perform(.pin_read, 0, Int(base)) == stored)
+                #expect(perform(.unpin, Int(base)) == 0)
+                exit(1)
+            }
+        }
+
+        @Test func aPinnedPageStaysWithItsOwner() {
+            run {
+                mapAnonymous()
+                #expect(perform(.pin, Int(base), Int(FOLL_WRITE | FOLL_LONGTERM)) == 0)
+                let page = mappedPage()
+                #expect(perform(.fork, 1) == 1)
+                #expect(perform(.madvise, Int(base), Int(PAGE_SIZE), Int(MADV_PAGEOUT)) == 0)
+                #expect(perform(.mprotect, Int(base), length, Int(PROT_READ)) == 0)
+                #expect(perform(.mprotect, Int(base), length, readWrite) == 0)
+                let stored = perform(.write, Int(base))
+                #expect(mappedPage() === page && perform(.pin_read, 0, Int(base)) == stored)
+                let written = perform(.pin_write, 0, Int(base))
+                #expect(perform(.read, Int(base)) == written)
+                become(1)
+                #expect(mappedPage() !== page)
+                become(0)
+                #expect(perform(.unpin, Int(base)) == 0)
+                exit(1)
+            }
+        }
+
+        @Test func swapEntriesRememberTheMark() {
+            run {
+                mapAnonymous()
+                ops.lru_add_drain_all()
+                #expect(perform(.madvise, Int(base), Int(PAGE_SIZE), Int(MADV_PAGEOUT)) == 0)
+                #expect(pte_swp_exclusive(currentPte()))
+                _ = load(base)
+                #expect(PageAnonExclusive(mappedPage()))
+                #expect(perform(.madvise, Int(base), Int(PAGE_SIZE), Int(MADV_PAGEOUT)) == 0)
+                fork(1)
+                #expect(!pte_present(currentPte()) && !pte_swp_exclusive(currentPte()))
+                exit(1)
+            }
+        }
+
+        @Test func mprotectMakesItsOwnPagesWritable() {
+            run {
+                mapAnonymous()
+                #expect(perform(.mprotect, Int(base), length, Int(PROT_READ)) == 0)
+                #expect(!pte_write(currentPte()))
+                #expect(perform(.mprotect, Int(base), length, readWrite) == 0)
+                #expect(pte_write(currentPte()))
+            }
+        }
+
+        @Test func eachPageOfASplitHugePageIsExclusive() {
+            run {
+                mapHuge()
+                let start = PMD_SIZE()
+                #expect(perform(.munmap, Int(start + PAGE_SIZE), Int(PAGE_SIZE)) == 0)
+                for page in [0, 2, 3] { #expect(PageAnonExclusive(mappedPage(start + UInt(page) * PAGE_SIZE))) }
+            }
+        }
+
+        private func pinAndWork(_ flags: UInt32) {
+            for _ in 0..<2 {
+                _ = perform(.pin, Int(base), Int(flags))
+                _ = perform(.pin_write, 0, Int(base))
+                _ = perform(.write, Int(base))
+                _ = perform(.pin_read, 0, Int(base))
+                _ = perform(.unpin, Int(base))
+            }
+        }
+
+        private func disturb() {
+            _ = perform(.fork, 1)
+            _ = perform(.madvise, Int(base), length, Int(MADV_PAGEOUT))
+            _ = perform(.mprotect, Int(base), length, Int(PROT_READ))
+            _ = perform(.mprotect, Int(base), length, readWrite)
+            _ = perform(.move_pages, Int(base), length, 1, Int(MPOL_MF_MOVE))
+            _ = perform(.madvise, Int(base), length, Int(MADV_DONTNEED))
+        }
+
+        @Test(arguments: [0, FOLL_WRITE, FOLL_LONGTERM, FOLL_WRITE | FOLL_LONGTERM])
+        func pinsAgainstEverything(flags: UInt32) {
+            var shape = MachineShape()
+            shape.nodes = 2
+            TestMachine.race(
+                shape, era: .v6_5, seeds: 1..<600,
+                setup: {
+                    mapAnonymous()
+                    _ = perform(.fork, 2)
+                }, .init(0) { self.pinAndWork(flags) }, .init(0, disturb),
+                .init(2) { for _ in 0..<2 { _ = perform(.write, Int(base)) } })
+        }
+
+        @Test(arguments: [0, FOLL_WRITE]) func pinsOfHugePages(flags: UInt32) {
+            var shape = MachineShape()
+            (shape.nodes, shape.pages) = (2, 64)
+            let range = Int(PMD_SIZE())
+            TestMachine.race(
+                shape, era: .v6_5, seeds: 1..<400, setup: mapHuge,
+                .init(0) {
+                    _ = perform(.pin, range + Int(PAGE_SIZE), Int(flags))
+                    _ = perform(.write, range + Int(PAGE_SIZE))
+                    _ = perform(.pin_read, 0, range + Int(PAGE_SIZE))
+                    _ = perform(.unpin, range + Int(PAGE_SIZE))
+                },
+                .init(0) {
+                    _ = perform(.fork, 1)
+                    _ = perform(.write, range)
+                    _ = perform(.madvise, range, range, Int(MADV_PAGEOUT))
+                    _ = perform(.move_pages, range, range, 1, Int(MPOL_MF_MOVE))
+                    _ = perform(.munmap, range, Int(PAGE_SIZE))
+                })
+        }
+
+        // MARK: Mutants of it
+
+        private func expectNoticed(
+            _ kind: violation_kind, flags: UInt32, sourceLocation: SourceLocation = #_sourceLocation,
+            _ mutant: (kernel_ops) -> Void
+        ) {
+            TestMachine.raceOfMutant(
+                mutant, breaks: kind, era: .v6_5, sourceLocation: sourceLocation, setup: mapAnonymous,
+                .init(0) {
+                    _ = perform(.pin, Int(base), Int(flags))
+                    _ = perform(.fork, 1)
+                    _ = perform(.mprotect, Int(base), length, Int(PROT_READ))
+                    _ = perform(.mprotect, Int(base), length, readWrite)
+                    _ = perform(.write, Int(base))
+                    _ = perform(.pin_read, 0, Int(base))
+                }, .init(0) {})
+        }
+
+        @Test func forkThatSharesAPinnedPage() {
+            expectNoticed(VIOLATION_anon_exclusive, flags: FOLL_WRITE) { table in
+                table.page_try_dup_anon_rmap = { page, _ in
+                    ClearPageAnonExclusive(page)
+                    return 0
+                }
+            }
+        }
+
+        /// As in v5.18-rc1, whose writes see the device's reference and copy.
+        @Test func writesThatDoNotLookAtTheMark() {
+            expectNoticed(VIOLATION_user_data, flags: FOLL_WRITE) { table in
+                table.wp_can_reuse_anon_page = { reuse_unreferenced_page($0, $1, marksExclusive: true) }
+                table.vma_wants_manual_pte_write_upgrade = { _ in false }
+            }
+        }
+
+        @Test func pinsThatDoNotUnshare() {
+            TestMachine.raceOfMutant(
+                { $0.gup_must_unshare = { _, _, _ in false } }, breaks: VIOLATION_bug_on, era: .v6_5,
+                setup: {
+                    mapAnonymous()
+                    _ = perform(.fork, 1)
+                },
+                .init(0) {
+                    _ = perform(.pin, Int(base), 0)
+                    _ = perform(.unpin, Int(base))
+                }, .init(0) {})
+        }
+
+        @Test func aMarkThatForkLeaves() {
+            expectNoticed(VIOLATION_anon_exclusive, flags: 0) { $0.page_try_dup_anon_rmap = { _, _ in 0 } }
+        }
     }
 }

@@ -16,6 +16,9 @@ extension Era {
             install_userfaultfd_v6_5(ops)
             install_vma_lock_v6_5(ops)
             install_mmap_exit_v6_5(ops)
+            install_rmap_exclusive_v6_5(ops)
+            install_memory_wp_v6_5(ops)
+            install_gup_v6_5(ops)
         },
         operations: Era.v5_18_rc1.operations.map { $0.name == "madvise" ? .madvise_with_collapse : $0 } + [])
 }

@@ -24,6 +24,8 @@ struct PageCensus {
 /// What refers to one swap slot.
 struct SwapCensus {
     var entries: Int32 = 0
+    /// Whether one of them says that it is the only one.
+    var exclusive = false
 }
 
 /// The census, over buffers of the caller.
@@ -103,6 +105,7 @@ struct Census {
                 let head = pmd_page(pmd)
                 checkPermission(vma, address, writable: pmd_write(pmd), accessible: pmd.pmd & UInt(_PAGE_PRESENT) != 0)
                 of(head).pointee.pmds += 1
+                checkWritable(vma, head, pmd_write(pmd))
                 if vma.vm_flags & VM_LOCKED != 0 {
                     of(head).pointee.locked = true
                     of(head).pointee.mlocks += 1
@@ -129,6 +132,7 @@ struct Census {
             let page = pte_page(pte)
             checkPermission(vma, address, writable: pte_write(pte), accessible: pte_accessible(pte))
             of(page).pointee.ptes += 1
+            checkWritable(vma, page, pte_write(pte))
             rss[Int(mm_counter(page))] += 1
             if vma.vm_flags & VM_LOCKED != 0 {
                 of(compound_head(page)).pointee.locked = true
@@ -143,6 +147,7 @@ struct Census {
             rss[Int(mm_counter(page))] += 1
         } else if !non_swap_entry(entry) {
             slots[Int(swp_offset(entry))].entries += 1
+            if pte_swp_exclusive(pte) { slots[Int(swp_offset(entry))].exclusive = true }
             rss[Int(MM_SWAPENTS.rawValue)] += 1
         }
     }

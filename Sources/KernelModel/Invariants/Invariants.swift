@@ -73,6 +73,9 @@ public let invariants: [Invariant] = [
     Invariant(
         kind: VIOLATION_locked_special.rawValue, name: "locked-special",
         rule: "no vma is VM_LOCKED and VM_SPECIAL, unless mlock() is at work on it"),
+    Invariant(
+        kind: VIOLATION_anon_exclusive.rawValue, name: "anon-exclusive",
+        rule: "a page that is marked exclusive has one mapping, and one that was pinned so stays mapped"),
 ]
 
 /// Checks the machine at rest.  Call it after a drain of all CPUs, when no task runs.
@@ -80,6 +83,7 @@ public func checkInvariantsAtRest() {
     Census.take { census in
         checkPages(census)
         checkSwap(census)
+        checkExclusive(census)
     }
     checkLockedVMAs()
     checkTranslations()

@@ -21,7 +21,9 @@ private let UNMAPPED = UInt64.max
 // MARK: - Accesses
 
 /// A store is happening, now.
-func userDataStored(_ mm: mm_struct, _ address: UInt, _ token: UInt64) {
+///
+/// - Parameter byDevice: through a pin, to which the permissions of the mapping mean nothing.
+func userDataStored(_ mm: mm_struct, _ address: UInt, _ token: UInt64, byDevice: Bool = false) {
     let bit = pageBit(address)
     var (changing, watched) = (false, false)
     for task in 0..<Int(MAX_TASKS) {
@@ -34,7 +36,7 @@ func userDataStored(_ mm: mm_struct, _ address: UInt, _ token: UInt64) {
         change.pointee.raced |= bit
     }
     let data = kernel.data_of(Int(mm.number))
-    if data.pointee.write_protected & bit != 0 { reportLostProtection(mm, address, bit) }
+    if !byDevice && data.pointee.write_protected & bit != 0 { reportLostProtection(mm, address, bit) }
     guard data.pointee.checked & bit != 0 else { return }
     if expected(mm, address) == UNMAPPED {
         if data.pointee.known & bit != 0 && !watched { reportStaleAccess(mm, address) }
@@ -71,6 +73,29 @@ func userDataOverwritten(_ old: UInt64) {
         for task in 0..<Int(MAX_TASKS) where concerns(kernel.data_change(task), number) {
             kernel.data_change(task).pointee.raced |= pages
         }
+    }
+}
+
+/// Whether a device that has just pinned the page shares it with the process from now on, and with nobody else: an
+/// exclusive page stays with its owner while it is pinned, until a call of the owner gives the memory up.
+func userDataSharedWithDevice(_ mm: mm_struct, _ address: UInt, _ page: page) -> Bool {
+    let huge = pmd_trans_huge(pmd_offset(mm, address).pointee)
+    let exclusive = PageAnonExclusive(huge ? compound_head(page) : page)
+    guard PageAnon(page), exclusive, mappedPage(mm, address) === page, let vma = ops.find_vma(mm, address),
+        vma_is_anonymous(vma)
+    else { return false }
+    for task in 0..<Int(MAX_TASKS) {
+        let change = kernel.data_change(task).pointee
+        if change.mm == mm.number + 1 && change.changing & pageBit(address) != 0 { return false }
+    }
+    return true
+}
+
+/// The owner gives these pages up, or has a call put something in their place.
+private func endSharingWithDevices(_ process: Int, _ pages: UInt64) {
+    for number in 0..<Int(MAX_PINS) {
+        let pin = kernel.pin(number)
+        if Int(pin.pointee.mm) == process && pages & pageBit(pin.pointee.address) != 0 { pin.pointee.exclusive = 0 }
     }
 }
 
@@ -113,6 +138,7 @@ func userDataChangeBegins(_ mm: mm_struct, changing: UInt64, watched: UInt64 = 0
     }
     data.pointee.known &= ~changing
     data.pointee.write_protected &= ~(changing | unprotecting)
+    endSharingWithDevices(Int(mm.number), changing)
 }
 
 /// What a call has left behind.
@@ -201,6 +227,7 @@ func userDataForkEnds(_ parent: mm_struct, child: mm_struct) {
 
 /// Nothing is known of the mm: it is new, or gone.
 func userDataForget(_ number: Int) {
+    endSharingWithDevices(number, allUserPages)
     kernel.data_of(number).pointee.checked = 0
     kernel.data_of(number).pointee.known = 0
     kernel.data_of(number).pointee.filled = 0

@@ -42,7 +42,8 @@ private func pinPage(_ address: UInt, _ flags: UInt32) -> Int {
     for number in 0..<Int(MAX_PINS) where kernel.pin(number).pointee.page == nil {
         kernel.pin(number).pointee = CKernel.pin(
             page: page, address: address & PAGE_MASK, longterm: flags & FOLL_LONGTERM != 0 ? 1 : 0,
-            write: flags & FOLL_WRITE != 0 ? 1 : 0, mm: mm.number, owner: current.number)
+            write: flags & FOLL_WRITE != 0 ? 1 : 0, mm: mm.number, owner: current.number,
+            exclusive: userDataSharedWithDevice(mm, address & PAGE_MASK, page) ? 1 : 0)
         return 0
     }
     ops.unpin_user_page(page)
@@ -57,7 +58,7 @@ private func unpinPage(_ address: UInt) -> Int {
         // Another thread may have ended this pin meanwhile.
         guard kernel.pin(number).pointee.page === page else { continue }
         let (write, longterm) = (kernel.pin(number).pointee.write != 0, kernel.pin(number).pointee.longterm != 0)
-        let data = longterm ? 0 : transfer(page, write: write)
+        let data = longterm ? 0 : transfer(number, write: write)
         kernel.pin(number).pointee.page = nil
         unpin_user_pages_dirty_lock(page, write)
         return data
@@ -71,7 +72,7 @@ private func accessThroughPin(_ process: Int, _ address: UInt, write: Bool) -> I
     guard let number = pinNumber(process, address) else { return -Int(EINVAL) }
     let pin = kernel.pin(number).pointee
     if write && pin.write == 0 { return -Int(EFAULT) }
-    return transfer(pin.page!, write: write)
+    return transfer(number, write: write)
 }
 
 /// The first pin that the process has of that address.
@@ -86,11 +87,21 @@ private func pinNumber(_ process: Int, _ address: UInt) -> Int? {
 /// The device's read or write of memory.  No page table has a part in it, so no accessed and no dirty bit.
 ///
 /// - Returns: what was read or written.
-private func transfer(_ page: page, write: Bool) -> Int {
+private func transfer(_ number: Int, write: Bool) -> Int {
+    let pin = kernel.pin(number).pointee
+    let page = pin.page!
     if page.free_state != UInt8(PAGE_in_use.rawValue) { reportViolation(VIOLATION_freed_reachable, 0, 0) }
+    let owner = pin.exclusive != 0 ? kernel.mm_slot(Int(pin.mm)).pointee : nil
     if write {
-        userDataOverwritten(page.contents)
-        page.contents = newToken()
+        let token = newToken()
+        if let owner {
+            userDataStored(owner, pin.address, token, byDevice: true)
+        } else {
+            userDataOverwritten(page.contents)
+        }
+        page.contents = token
+    } else if let owner {
+        userDataLoaded(owner, pin.address, page.contents)
     }
     return Int(truncatingIfNeeded: page.contents & UInt64(Int.max))
 }

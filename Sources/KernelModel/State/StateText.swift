@@ -81,7 +81,7 @@ private let lruNames = ["inactive_anon", "active_anon", "inactive_file", "active
 private let pageFlagNames: [(UInt64, String)] = [
     "locked", "referenced", "uptodate", "dirty", "lru", "active", "workingset", "error", "reserved", "private",
     "writeback", "head", "mappedtodisk", "reclaim", "swapbacked", "unevictable", "mlocked", "swapcache",
-    "double_map",
+    "double_map", "anon_exclusive",
 ].enumerated().map { (1 << UInt64($0.offset), "PG_" + $0.element) }
 
 private let pteFlagNames: [(UInt64, String)] = [
@@ -100,7 +100,8 @@ private let vmFlagNames: [(UInt64, String)] = [
     (UInt64(VM_IO), "VM_IO"), (UInt64(VM_LOCKONFAULT), "VM_LOCKONFAULT"), (UInt64(VM_DONTCOPY), "VM_DONTCOPY"),
     (UInt64(VM_ACCOUNT), "VM_ACCOUNT"), (UInt64(VM_HUGEPAGE), "VM_HUGEPAGE"),
     (UInt64(VM_NOHUGEPAGE), "VM_NOHUGEPAGE"), (UInt64(VM_UFFD_WP), "VM_UFFD_WP"),
-    (UInt64(VM_UFFD_MISSING), "VM_UFFD_MISSING"), (UInt64(VM_UFFD_MINOR), "VM_UFFD_MINOR"), (UInt64(VM_WIPEONFORK), "VM_WIPEONFORK"),
+    (UInt64(VM_UFFD_MISSING), "VM_UFFD_MISSING"), (UInt64(VM_UFFD_MINOR), "VM_UFFD_MINOR"),
+    (UInt64(VM_WIPEONFORK), "VM_WIPEONFORK"),
     (UInt64(VM_SEQ_READ), "VM_SEQ_READ"), (UInt64(VM_RAND_READ), "VM_RAND_READ"),
     (UInt64(VM_DONTDUMP), "VM_DONTDUMP"), (UInt64(VM_SOFTDIRTY), "VM_SOFTDIRTY"),
 ]

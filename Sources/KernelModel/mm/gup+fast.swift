@@ -58,9 +58,10 @@ private func lockless_page_from_mm(_ mm: mm_struct, _ address: UInt, _ flags: UI
         yield_point("write_protect_seq")
         // fork() may have write-protected the page meanwhile, and not have seen the pin.
         if mm.write_protect_seq != seq {
-            ops.unpin_user_page(page)
+            put_compound_head(compound_head(page), FOLL_PIN)
             return nil
         }
+        ops.sanity_check_pinned_page(page)
     }
     return page
 }
@@ -75,7 +76,7 @@ private func gup_pmd(_ mm: mm_struct, _ address: UInt, _ flags: UInt32) -> page?
     if pmd_protnone(pmd) || !access_permitted(pmd.pmd, flags) { return nil }
     guard let head = try_grab_compound_head(pmd_page(pmd), flags) else { return nil }
     yield_point("pmd", "gup_huge_pmd")
-    if !pmd_same(pmd, pmdp.pointee) {
+    if !pmd_same(pmd, pmdp.pointee) || !pmd_write(pmd) && ops.gup_must_unshare(nil, flags, head) {
         put_compound_head(head, flags)
         return nil
     }
@@ -96,7 +97,7 @@ private func gup_pte(_ pmd: pmd_t, _ address: UInt, _ flags: UInt32) -> page? {
     let page = pte_page(pte)
     guard let head = try_grab_compound_head(page, flags) else { return nil }
     yield_point("pte", "gup_pte_range")
-    if !pte_same(pte, ptep.pointee) {
+    if !pte_same(pte, ptep.pointee) || !pte_write(pte) && ops.gup_must_unshare(nil, flags, page) {
         put_compound_head(head, flags)
         return nil
     }

@@ -13,6 +13,8 @@ func install_gup(_ ops: kernel_ops) {
     ops.populate_vma_page_range = populate_vma_page_range
     ops.mm_populate = mm_populate
     ops.unpin_user_page = unpin_user_page
+    ops.gup_must_unshare = { _, _, _ in false }
+    ops.sanity_check_pinned_page = { _ in }
     install_gup_fast(ops)
     install_gup_longterm(ops)
 }
@@ -21,6 +23,7 @@ func install_gup(_ ops: kernel_ops) {
 
 /// Linux v5.13, mm/gup.c, unpin_user_page().
 private func unpin_user_page(_ page: page) {
+    ops.sanity_check_pinned_page(page)
     put_compound_head(compound_head(page), FOLL_PIN)
 }
 
@@ -82,6 +85,7 @@ private func follow_page_pte(
 /// What follow_page_pte() does with the page of a pte, under the page table lock.
 private func follow_present_pte(_ vma: vm_area_struct, _ pte: pte_t, _ flags: UInt32) -> page {
     let page = pte_page(pte)
+    if !pte_write(pte) && ops.gup_must_unshare(vma, flags, page) { return ERR_PTR(-Int(EMLINK)) }
     yield_point("page_count", "follow_page_pte")
     if !try_grab_page(page, flags) { return ERR_PTR(-Int(ENOMEM)) }
     if flags & FOLL_TOUCH != 0 {
@@ -163,8 +167,10 @@ private func follow_page(_ vma: vm_area_struct, _ address: UInt, _ flags: UInt32
 // MARK: - Faulting in
 
 /// Linux v5.13, mm/gup.c, faultin_page().
+///
+/// - Parameter unshare: from v5.19 on, the page is there, and must become the mm's own.
 private func faultin_page(
-    _ vma: vm_area_struct, _ address: UInt, _ flags: UnsafeMutablePointer<UInt32>,
+    _ vma: vm_area_struct, _ address: UInt, _ flags: UnsafeMutablePointer<UInt32>, _ unshare: Bool,
     _ locked: UnsafeMutablePointer<Int32>?
 ) -> Int32 {
     // mlock2(MLOCK_ONFAULT) marks what is there.
@@ -173,6 +179,7 @@ private func faultin_page(
     if flags.pointee & FOLL_WRITE != 0 { fault_flags |= FAULT_FLAG_WRITE }
     if locked != nil { fault_flags |= FAULT_FLAG_ALLOW_RETRY }
     if flags.pointee & FOLL_TRIED != 0 { fault_flags |= FAULT_FLAG_TRIED }
+    if unshare { fault_flags |= FAULT_FLAG_UNSHARE }
 
     let ret = ops.handle_mm_fault(vma, address, fault_flags)
     if ret & VM_FAULT_ERROR != 0 { return ret & VM_FAULT_OOM != 0 ? -ENOMEM : -EFAULT }
@@ -233,12 +240,14 @@ private func get_user_page(
     var flags = gup_flags
     while true {
         if current.fatal_signal || current.interrupted { return -EINTR }
-        if let page = follow_page_mask(vma, address, flags, page_mask) {
+        let page = follow_page_mask(vma, address, flags, page_mask)
+        let unshare = page.map { IS_ERR($0) && PTR_ERR($0) == -Int(EMLINK) } ?? false
+        if let page, !unshare {
             if IS_ERR(page) { return Int32(PTR_ERR(page)) }
             result?.pointee = page
             return 0
         }
-        let error = faultin_page(vma, address, &flags, locked)
+        let error = faultin_page(vma, address, &flags, unshare, locked)
         if error != 0 { return error }
     }
 }

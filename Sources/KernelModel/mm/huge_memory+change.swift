@@ -70,7 +70,7 @@ func change_huge_pmd(
         var newpmd = pmd.pointee
         // Whether the vma may write is for the fault after the migration to find out.
         if is_write_migration_entry(entry) {
-            newpmd = swp_entry_to_pmd(make_migration_entry_read(entry))
+            newpmd = swp_entry_to_pmd(ops.write_protected_migration_entry(entry))
             if pmd_swp_uffd_wp(pmd.pointee) { newpmd = pmd_swp_mkuffd_wp(newpmd) }
         }
         if protectsEntries && cp_flags & MM_CP_UFFD_WP != 0 {
@@ -95,9 +95,14 @@ func change_huge_pmd(
         // Whether the page may be written, with copy-on-write in mind, is for a fault to find out.
         entry = pmd_clear_uffd_wp(entry)
     }
+    // From v6.2 on (can_change_pmd_writable()).
+    let upgrade =
+        cp_flags & MM_CP_DIRTY_ACCT != 0 && vma_is_anonymous(vma) && pmd_dirty(entry)
+        && PageAnonExclusive(pmd_page(entry)) && !userfaultfd_huge_pmd_wp(vma, entry)
+    if upgrade { entry = pmd_mkwrite(entry) }
     set_pmd_at(vma.vm_mm, address, pmd, entry)
     BUG_ON(
-        vma_is_anonymous(vma) && !preserve_write && pmd_write(entry),
+        vma_is_anonymous(vma) && !preserve_write && !upgrade && pmd_write(entry),
         "vma_is_anonymous(vma) && !preserve_write && pmd_write(entry)")
     spin_unlock(ptl)
     return Int32(hpage_pmd_nr)
@@ -193,6 +198,7 @@ private func follow_trans_huge_pmd(
     if flags & FOLL_NUMA != 0 && pmd_protnone(pmd.pointee) { return nil }
     let page = pmd_page(pmd.pointee)
     VM_BUG_ON_PAGE(!PageHead(page), "!PageHead(page)")
+    if !pmd_write(pmd.pointee) && ops.gup_must_unshare(vma, flags, page) { return ERR_PTR(-Int(EMLINK)) }
     yield_point("page_count")
     BUG_ON(!try_grab_page(page, flags), "!try_grab_page(page, flags)")
     if flags & FOLL_TOUCH != 0 { touch_pmd(vma, address, pmd, flags) }
@@ -220,18 +226,28 @@ private func mlock_huge_page(_ page: page) {
 /// Linux v5.13, mm/huge_memory.c, set_pmd_migration_entry().
 ///
 /// - Parameter protectsEntries: write protection by userfaultfd is kept, as from v6.3 on.
+/// - Returns: 0; from v5.19 on -EBUSY for an exclusive page that is pinned.
 func set_pmd_migration_entry(
     _ pvmw: UnsafeMutablePointer<page_vma_mapped_walk>, _ page: page, protectsEntries: Bool
-) {
-    guard let pmd = pvmw.pointee.pmd, pvmw.pointee.pte == nil else { return }
+) -> Int32 {
+    guard let pmd = pvmw.pointee.pmd, pvmw.pointee.pte == nil else { return 0 }
     let vma = pvmw.pointee.vma
     let pmdval = pmdp_invalidate(vma, pvmw.pointee.address, pmd)
+    let exclusive = PageAnon(page) && PageAnonExclusive(page)
+    if exclusive {
+        yield_point("page_maybe_dma_pinned")
+        if page_try_share_anon_rmap(page) != 0 {
+            set_pmd_at(vma.vm_mm, pvmw.pointee.address, pmd, pmdval)
+            return -EBUSY
+        }
+    }
     if pmd_dirty(pmdval) { ops.set_page_dirty(page) }
-    var entry = swp_entry_to_pmd(make_migration_entry(page, pmd_write(pmdval)))
+    var entry = swp_entry_to_pmd(make_migration_entry_for(page, pmd_write(pmdval), exclusive))
     if protectsEntries && pmd_uffd_wp(pmdval) { entry = pmd_swp_mkuffd_wp(entry) }
     set_pmd_at(vma.vm_mm, pvmw.pointee.address, pmd, entry)
     ops.page_remove_rmap(page, vma, true)
     ops.put_page(page)
+    return 0
 }
 
 /// Maps the page where its migration entry is.  Linux v5.13, mm/huge_memory.c, remove_migration_pmd().
@@ -246,7 +262,8 @@ private func remove_migration_pmd(_ pvmw: UnsafeMutablePointer<page_vma_mapped_w
     if is_write_migration_entry(entry) { pmde = maybe_pmd_mkwrite(pmde, vma) }
     if pmd_swp_uffd_wp(pmd.pointee) { pmde = pmd_mkuffd_wp(pmde) }
     if PageAnon(new) {
-        ops.page_add_anon_rmap(new, vma, start, true)
+        // From v5.19 on: what it was before.
+        ops.do_page_add_anon_rmap(new, vma, start, true, !is_readable_migration_entry(entry))
     } else {
         ops.page_add_file_rmap(new, vma, true)
     }

@@ -110,62 +110,59 @@ private func huge_pmd_set_accessed(_ vmf: UnsafeMutablePointer<vm_fault>) {
 /// or else is mapped by ptes, one of which the fault is then about.
 /// Linux v5.13, mm/huge_memory.c, do_huge_pmd_wp_page().
 private func do_huge_pmd_wp_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
-    guard let page = lock_huge_page_of_fault(vmf) else { return 0 }
+    guard let page = lock_huge_pmd_of_fault(vmf), lock_huge_page_of_fault(vmf, page) else { return 0 }
     if ops.reuse_swap_page(page) {
-        reuse_huge_page(vmf, page)
+        make_huge_pmd_writable(vmf)
+        unlock_page(page)
+        spin_unlock(vmf.pointee.ptl!)
         return VM_FAULT_WRITE
     }
-    return unlock_and_split_huge_pmd(vmf, page)
+    unlock_page(page)
+    spin_unlock(vmf.pointee.ptl!)
+    ops.__split_huge_pmd(vmf.pointee.vma, vmf.pointee.pmd, vmf.pointee.address, false, nil)
+    return VM_FAULT_FALLBACK
 }
 
-/// Locks the page table, and the page, which keeps others from making uses of it.  Nil: the pmd has changed.
-func lock_huge_page_of_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> page? {
+/// Locks the page table.  Nil: the pmd has changed.  Part of do_huge_pmd_wp_page().
+func lock_huge_pmd_of_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> page? {
     let vma = vmf.pointee.vma
     let pmd = vmf.pointee.pmd
-    let orig_pmd = vmf.pointee.orig_pmd
     let ptl = pmd_lockptr(vma.vm_mm, pmd)
     vmf.pointee.ptl = ptl
     BUG_ON(vma.anon_vma == nil, "!vma->anon_vma", "do_huge_pmd_wp_page")
-
     spin_lock(ptl, "do_huge_pmd_wp_page")
-    if !pmd_same(pmd.pointee, orig_pmd) {
+    if !pmd_same(pmd.pointee, vmf.pointee.orig_pmd) {
         spin_unlock(ptl, "do_huge_pmd_wp_page")
         return nil
     }
-    let page = pmd_page(orig_pmd)
+    let page = pmd_page(vmf.pointee.orig_pmd)
     VM_BUG_ON_PAGE(!PageHead(page), "!PageHead(page)", "do_huge_pmd_wp_page")
-    if trylock_page(page, "do_huge_pmd_wp_page") { return page }
+    return page
+}
 
+/// Locks the page as well: whether it can be reused is known only then.  False: the pmd has changed meanwhile.
+func lock_huge_page_of_fault(_ vmf: UnsafeMutablePointer<vm_fault>, _ page: page) -> Bool {
+    let ptl = vmf.pointee.ptl!
+    if trylock_page(page, "do_huge_pmd_wp_page") { return true }
     yield_point("page_count", "do_huge_pmd_wp_page")
     get_page(page)
     spin_unlock(ptl, "do_huge_pmd_wp_page")
     lock_page(page, "do_huge_pmd_wp_page")
     spin_lock(ptl, "do_huge_pmd_wp_page")
-    if !pmd_same(pmd.pointee, orig_pmd) {
+    let same = pmd_same(vmf.pointee.pmd.pointee, vmf.pointee.orig_pmd)
+    if !same {
         spin_unlock(ptl, "do_huge_pmd_wp_page")
         unlock_page(page, "do_huge_pmd_wp_page")
-        ops.put_page(page)
-        return nil
     }
     ops.put_page(page)
-    return page
+    return same
 }
 
-/// Makes the pmd writable.
-func reuse_huge_page(_ vmf: UnsafeMutablePointer<vm_fault>, _ page: page) {
+func make_huge_pmd_writable(_ vmf: UnsafeMutablePointer<vm_fault>) {
     let vma = vmf.pointee.vma
     let entry = maybe_pmd_mkwrite(pmd_mkdirty(pmd_mkyoung(vmf.pointee.orig_pmd)), vma)
     let haddr = vmf.pointee.address & PMD_MASK()
     _ = pmdp_set_access_flags(vma, haddr, vmf.pointee.pmd, entry, dirty: true, "do_huge_pmd_wp_page")
-    unlock_page(page, "do_huge_pmd_wp_page")
-    spin_unlock(vmf.pointee.ptl!, "do_huge_pmd_wp_page")
-}
-
-func unlock_and_split_huge_pmd(_ vmf: UnsafeMutablePointer<vm_fault>, _ page: page) -> vm_fault_t {
-    unlock_page(page, "do_huge_pmd_wp_page")
-    spin_unlock(vmf.pointee.ptl!, "do_huge_pmd_wp_page")
-    ops.__split_huge_pmd(vmf.pointee.vma, vmf.pointee.pmd, vmf.pointee.address, false, nil)
-    return VM_FAULT_FALLBACK
 }
 
 /// Maps a huge page of a file by its pmd, if the vma and the pmd allow it.

@@ -59,7 +59,7 @@ private func copy_huge_pmd(_ dst_vma: vm_area_struct, _ src_vma: vm_area_struct,
     if is_swap_pmd(pmd) {
         let entry = pmd_to_swp_entry(pmd)
         BUG_ON(!is_pmd_migration_entry(pmd), "!is_pmd_migration_entry(pmd)")
-        if is_write_migration_entry(entry) {
+        if !is_readable_migration_entry(entry) {
             pmd = swp_entry_to_pmd(make_migration_entry_read(entry))
             if pmd_swp_uffd_wp(src_pmd.pointee) { pmd = pmd_swp_mkuffd_wp(pmd) }
             set_pmd_at(src_mm, address, src_pmd, pmd)
@@ -86,7 +86,7 @@ private func copy_huge_pmd(_ dst_vma: vm_area_struct, _ src_vma: vm_area_struct,
 
     // A device may write to the page: the parent must keep it, and a huge page is never copied whole.
     yield_point("page_count")
-    if page_needs_cow_for_dma(src_vma, src_page) {
+    if ops.page_try_dup_anon_rmap(src_page, src_vma) != 0 {
         pte_free(dst_mm, pgtable)
         spin_unlock(src_ptl)
         spin_unlock(dst_ptl)

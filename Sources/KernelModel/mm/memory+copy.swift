@@ -9,6 +9,7 @@ import Simulation
 
 func install_memory_copy(_ ops: kernel_ops) {
     ops.copy_page_range = copy_page_range
+    ops.page_try_dup_anon_rmap = { page, vma in page_needs_cow_for_dma(vma, page) ? -EBUSY : 0 }
 }
 
 /// Linux v5.13, mm/memory.c, copy_nonpresent_pte().
@@ -22,9 +23,14 @@ private func copy_nonpresent_pte(
     if !non_swap_entry(entry) {
         BUG_ON(ops.swap_duplicate(entry) < 0, "swap_duplicate(entry) < 0")
         dst_mm.rss(Int(MM_SWAPENTS.rawValue)).pointee += 1
+        // From v5.19 on: the child has it, too.
+        if pte_swp_exclusive(pte) {
+            pte = pte_swp_clear_exclusive(pte)
+            set_pte_at(src_mm, address, src_pte, pte)
+        }
     } else if is_migration_entry(entry) {
         dst_mm.rss(Int(mm_counter(migration_entry_to_page(entry)))).pointee += 1
-        if is_write_migration_entry(entry) && is_cow_mapping(src_vma.vm_flags) {
+        if !is_readable_migration_entry(entry) && is_cow_mapping(src_vma.vm_flags) {
             pte = swp_entry_to_pte(make_migration_entry_read(entry))
             if pte_swp_uffd_wp(src_pte.pointee) { pte = pte_swp_mkuffd_wp(pte) }
             set_pte_at(src_mm, address, src_pte, pte)
@@ -48,7 +54,7 @@ private func copy_present_page(
     _ address: UInt, _ page: page, _ prealloc: page?
 ) -> Copied {
     yield_point("page_count")
-    guard page_needs_cow_for_dma(src_vma, page) else { return .share }
+    guard ops.page_try_dup_anon_rmap(page, src_vma) != 0 else { return .share }
     guard let new_page = prealloc else { return .needsPage }
     copy_user_highpage(new_page, page)
     SetPageUptodate(new_page)

@@ -40,7 +40,7 @@ private func __handle_mm_fault(_ vma: vm_area_struct, _ address: UInt, _ flags: 
         }
         if pmd_trans_huge(orig_pmd) {
             if pmd_protnone(orig_pmd) && vma_is_accessible(vma) { return ops.do_huge_pmd_numa_page(&vmf) }
-            if flags & FAULT_FLAG_WRITE != 0 && !pmd_write(orig_pmd) {
+            if flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE) != 0 && !pmd_write(orig_pmd) {
                 let ret = wp_huge_pmd(&vmf)
                 if ret & VM_FAULT_FALLBACK == 0 { return ret }
             } else {
@@ -60,7 +60,8 @@ private func create_huge_pmd(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_
 /// Linux v5.13, mm/memory.c, wp_huge_pmd(): a file's huge page is written to by ptes.
 private func wp_huge_pmd(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     if vma_is_anonymous(vmf.pointee.vma) {
-        if userfaultfd_huge_pmd_wp(vmf.pointee.vma, vmf.pointee.orig_pmd) {
+        let unshare = vmf.pointee.flags & FAULT_FLAG_UNSHARE != 0
+        if !unshare && userfaultfd_huge_pmd_wp(vmf.pointee.vma, vmf.pointee.orig_pmd) {
             return ops.handle_userfault(vmf, VM_UFFD_WP)
         }
         return ops.do_huge_pmd_wp_page(vmf)

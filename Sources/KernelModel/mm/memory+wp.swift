@@ -11,12 +11,14 @@ func install_memory_wp(_ ops: kernel_ops) {
 /// The page table lock is held, and released in each case.  Linux v5.13, mm/memory.c, do_wp_page().
 func do_wp_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let vma = vmf.pointee.vma
-    if userfaultfd_pte_wp(vma, vmf.pointee.pte!.pointee) {
+    // From v5.19 on: a page is to be made the mm's own without being written to.
+    let unshare = vmf.pointee.flags & FAULT_FLAG_UNSHARE != 0
+    if !unshare && userfaultfd_pte_wp(vma, vmf.pointee.pte!.pointee) {
         pte_unmap_unlock(vmf.pointee.pte!, vmf.pointee.ptl!)
         return ops.handle_userfault(vmf, VM_UFFD_WP)
     }
     // Write protection may not have been flushed yet, and the page must not change while it is copied.
-    if userfaultfd_wp(vma) {
+    if !unshare && userfaultfd_wp(vma) {
         yield_point("tlb_flush_pending")
         if vma.vm_mm.tlb_flush_pending != 0 { ops.flush_tlb_page(vma, vmf.pointee.address) }
     }
@@ -24,6 +26,10 @@ func do_wp_page(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     vmf.pointee.page = page
     if PageAnon(page) {
         if ops.wp_can_reuse_anon_page(page, vma) {
+            if unshare {
+                pte_unmap_unlock(vmf.pointee.pte!, vmf.pointee.ptl!)
+                return 0
+            }
             wp_page_reuse(vmf)
             return VM_FAULT_WRITE
         }
@@ -63,6 +69,7 @@ func wp_page_copy(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
     let mm = vma.vm_mm
     let address = vmf.pointee.address
     let old_page = vmf.pointee.page!
+    let unshare = vmf.pointee.flags & FAULT_FLAG_UNSHARE != 0
     guard ops.anon_vma_prepare(vma) == 0, let new_page = ops.alloc_pages(GFP_HIGHUSER_MOVABLE, 0) else {
         ops.put_page(old_page)
         return VM_FAULT_OOM
@@ -84,7 +91,12 @@ func wp_page_copy(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
             mm.rss(Int(mm_counter_file(old_page))).pointee -= 1
             mm.rss(Int(MM_ANONPAGES.rawValue)).pointee += 1
         }
-        let entry = maybe_mkwrite(pte_mkdirty(mk_pte(new_page, vm_page_prot(vma))), vma)
+        var entry = mk_pte(new_page, vm_page_prot(vma))
+        if !unshare {
+            entry = maybe_mkwrite(pte_mkdirty(entry), vma)
+        } else if pte_uffd_wp(vmf.pointee.orig_pte) {
+            entry = pte_mkuffd_wp(entry)
+        }
         // The old page is out of every TLB before the new one can be written to.
         _ = ptep_clear_flush_notify(vma, address, pte)
         ops.page_add_new_anon_rmap(new_page, vma, address, false)
@@ -99,7 +111,7 @@ func wp_page_copy(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault_t {
 
     if page_copied { ops.wp_page_copied(vma, old_page) }
     ops.put_page(old_page)
-    return page_copied ? VM_FAULT_WRITE : 0
+    return page_copied && !unshare ? VM_FAULT_WRITE : 0
 }
 
 /// The end of wp_page_copy(): the vma maps the old page no more, and must not keep it mlocked.

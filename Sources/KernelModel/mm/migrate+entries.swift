@@ -43,7 +43,8 @@ private func remove_migration_pte(
         }
         set_pte_at(vma.vm_mm, pvmw.address, ptep, pte)
         if PageAnon(new) {
-            ops.page_add_anon_rmap(new, vma, pvmw.address, false)
+            // From v5.19 on: what it was before.
+            ops.do_page_add_anon_rmap(new, vma, pvmw.address, false, !is_readable_migration_entry(entry))
         } else {
             ops.page_add_file_rmap(new, vma, false)
         }

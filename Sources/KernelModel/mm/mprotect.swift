@@ -10,6 +10,8 @@ import Simulation
 func install_mprotect(_ ops: kernel_ops) {
     ops.do_mprotect = do_mprotect
     ops.change_protection = change_protection
+    ops.vma_wants_manual_pte_write_upgrade = vma_wants_writenotify
+    ops.write_protected_migration_entry = make_migration_entry_read
 }
 
 // MARK: - Page tables
@@ -47,9 +49,7 @@ private func change_pte_range(
                 ptent = pte_clear_uffd_wp(ptent)
             }
             // A page known to be dirty needs no fault to become so.
-            if cp_flags & MM_CP_DIRTY_ACCT != 0 && pte_dirty(ptent) && !userfaultfd_pte_wp(vma, ptent) {
-                ptent = pte_mkwrite(ptent)
-            }
+            if cp_flags & MM_CP_DIRTY_ACCT != 0 && can_change_pte_writable(vma, ptent) { ptent = pte_mkwrite(ptent) }
             set_pte_at(mm, address, pte, ptent)
             pages += 1
         } else if is_swap_pte(oldpte) {
@@ -70,13 +70,21 @@ private func change_pte_range(
     return pages
 }
 
+/// Whether a write would find nothing to do.  Linux v6.1, mm/mprotect.c, can_change_pte_writable(); v5.13 has what is
+/// about shared memory in change_pte_range().
+private func can_change_pte_writable(_ vma: vm_area_struct, _ pte: pte_t) -> Bool {
+    if pte_protnone(pte) || !pte_dirty(pte) || userfaultfd_pte_wp(vma, pte) { return false }
+    if vma.vm_flags & VM_SHARED != 0 { return true }
+    return PageAnon(pte_page(pte)) && PageAnonExclusive(pte_page(pte))
+}
+
 /// What change_pte_range() makes of an entry that is not present.
 private func change_nonpresent_pte(_ oldpte: pte_t, _ cp_flags: UInt) -> pte_t {
     let entry = pte_to_swp_entry(oldpte)
     var newpte = oldpte
     if is_write_migration_entry(entry) {
         // Whether the page may be written is for a fault to find out.
-        newpte = swp_entry_to_pte(make_migration_entry_read(entry))
+        newpte = swp_entry_to_pte(ops.write_protected_migration_entry(entry))
         if pte_swp_uffd_wp(oldpte) { newpte = pte_swp_mkuffd_wp(newpte) }
     } else if pte_marker_entry_uffd_wp(entry) {
         return cp_flags & MM_CP_UFFD_WP_RESOLVE != 0 ? __pte(0) : oldpte
@@ -229,7 +237,7 @@ private func mprotect_fixup(
     vma_start_write(vma)
     yield_point("vm_flags")
     vma.vm_flags = newflags
-    let cp_flags = vma_wants_writenotify(vma) ? MM_CP_DIRTY_ACCT : 0
+    let cp_flags = ops.vma_wants_manual_pte_write_upgrade(vma) ? MM_CP_DIRTY_ACCT : 0
     _ = ops.change_protection(vma, start, end, vm_page_prot(vma), cp_flags)
     // What is locked must not fault when it is written: copy it now.
     if oldflags & (VM_WRITE | VM_SHARED | VM_LOCKED) == VM_LOCKED && newflags & VM_WRITE != 0 {

@@ -27,7 +27,7 @@ private func inc_and_test(_ mapcount: Int32) -> (Int32, Bool) {
 // MARK: - Anonymous pages
 
 /// The page belongs to this vma alone now.  Linux v5.13, mm/rmap.c, page_move_anon_rmap().
-private func page_move_anon_rmap(_ page: page, _ vma: vm_area_struct) {
+func page_move_anon_rmap(_ page: page, _ vma: vm_area_struct) {
     let head = compound_head(page)
     VM_BUG_ON_PAGE(!PageLocked(head), "!PageLocked(page)")
     VM_BUG_ON_PAGE(vma.anon_vma == nil, "!anon_vma")
@@ -82,7 +82,7 @@ private func do_page_add_anon_rmap(
 }
 
 /// The first mapping of a page that nobody else can see.  Linux v5.13, mm/rmap.c, page_add_new_anon_rmap().
-private func page_add_new_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address: UInt, _ compound: Bool) {
+func page_add_new_anon_rmap(_ page: page, _ vma: vm_area_struct, _ address: UInt, _ compound: Bool) {
     VM_BUG_ON_PAGE(address < vma.vm_start || address >= vma.vm_end, "address outside vma")
     SetPageSwapBacked(page)
     let nr = compound ? Int(thp_nr_pages(page)) : 1

@@ -93,7 +93,7 @@ private func try_to_unmap_one(
 
     while ops.page_vma_mapped_walk(&pvmw) {
         if pvmw.pte == nil && flags & TTU_MIGRATION != 0 {
-            ops.set_pmd_migration_entry(&pvmw, page)
+            _ = ops.set_pmd_migration_entry(&pvmw, page)
             continue
         }
         if flags & TTU_IGNORE_MLOCK == 0 {

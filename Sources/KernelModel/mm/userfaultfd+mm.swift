@@ -176,7 +176,7 @@ private func mfill_range(
 func uffd_wp_range(_ dst_vma: vm_area_struct, _ start: UInt, _ len: UInt, _ enable_wp: Bool) -> Int {
     var cp_flags = enable_wp ? MM_CP_UFFD_WP : MM_CP_UFFD_WP_RESOLVE
     // A page that is dirty needs no fault to be writable again: MM_CP_TRY_CHANGE_WRITABLE, from v6.2 on.
-    if !enable_wp && vma_wants_writenotify(dst_vma) { cp_flags |= MM_CP_DIRTY_ACCT }
+    if !enable_wp && ops.vma_wants_manual_pte_write_upgrade(dst_vma) { cp_flags |= MM_CP_DIRTY_ACCT }
     return Int(bitPattern: ops.change_protection(dst_vma, start, start + len, vm_page_prot(dst_vma), cp_flags))
 }
 

@@ -147,6 +147,7 @@
 	/* the end of wp_page_copy(): what becomes of the page that was copied */                                   \
 	OP(void, wp_page_copied, (struct vm_area_struct * vma, struct page *old_page), (vma, old_page))             \
 	OP(vm_fault_t, do_swap_page, (struct vm_fault * vmf), (vmf))                                                \
+	OP(int, page_try_dup_anon_rmap, (struct page * page, struct vm_area_struct *vma), (page, vma))              \
 	OP(bool, wp_can_reuse_anon_page, (struct page * page, struct vm_area_struct *vma), (page, vma))             \
 	OP(int, pte_alloc, (struct mm_struct * mm, pmd_t *pmd), (mm, pmd))                                          \
 	/* mm/mmu_gather.c */                                                                                       \
@@ -289,7 +290,7 @@
 	   (mm, vma, pmd, entry, address, page, nid))                                                               \
 	OP(int, migrate_misplaced_page, (struct page * page, struct vm_area_struct *vma, int nid),                  \
 	   (page, vma, nid))                                                                                        \
-	OP(void, set_pmd_migration_entry, (struct page_vma_mapped_walk * pvmw, struct page *page), (pvmw, page))    \
+	OP(int, set_pmd_migration_entry, (struct page_vma_mapped_walk * pvmw, struct page *page), (pvmw, page))    \
 	OP(void, remove_migration_pmd, (struct page_vma_mapped_walk * pvmw, struct page *new_), (pvmw, new_))       \
 	/* mm/swap_state.c, mm/swapfile.c, mm/page_io.c */                                                          \
 	OP(bool, add_to_swap, (struct page * page), (page))                                                         \
@@ -401,6 +402,8 @@
 	OP(struct mm_struct *_Nullable, dup_mm, (unsigned int process, struct mm_struct *oldmm), (process, oldmm))  \
 	/* mm/mprotect.c, mm/mremap.c, mm/madvise.c, mm/msync.c */                                                  \
 	OP(long, do_mprotect, (unsigned long start, unsigned long len, unsigned long prot), (start, len, prot))     \
+	OP(bool, vma_wants_manual_pte_write_upgrade, (struct vm_area_struct * vma), (vma))                          \
+	OP(swp_entry_t, write_protected_migration_entry, (swp_entry_t entry), (entry))                              \
 	OP(unsigned long, change_protection,                                                                        \
 	   (struct vm_area_struct * vma, unsigned long start, unsigned long end, unsigned long prot,                \
 	    unsigned long cp_flags),                                                                                \
@@ -427,6 +430,10 @@
 	   unsigned int flags, struct page *_Nullable *_Nullable pages), (mm, start, nr, flags, pages))             \
 	OP(struct page *_Nullable, get_user_page_fast, (struct mm_struct * mm, unsigned long address,               \
 	   unsigned int flags), (mm, address, flags))                                                               \
+	/* GUP: whether a page that is mapped read-only must become the mm's own before it is pinned */             \
+	OP(bool, gup_must_unshare, (struct vm_area_struct *_Nullable vma, unsigned int flags, struct page *page),   \
+	   (vma, flags, page))                                                                                      \
+	OP(void, sanity_check_pinned_page, (struct page * page), (page))                                            \
 	OP(void, unpin_user_page, (struct page * page), (page))                                                     \
 	OP(long, check_and_migrate_movable_pages,                                                                   \
 	   (unsigned long nr_pages, struct page *_Nullable *_Nonnull pages, unsigned int gup_flags),                \
@@ -491,6 +498,8 @@ KERNEL_OBJECT(kernel_ops) {
 #define RULE_STRANDED_PAGES 0x4UL
 /* Schedules say on which CPU a task goes on: may_change_cpu(). */
 #define RULE_CPU_MOVES 0x8UL
+/* what a pte of private memory makes writable is an exclusive page */
+#define RULE_ANON_EXCLUSIVE 0x10UL
 
 enum kernel_op_number {
 #define OP(type, name, parameters, arguments) KERNEL_OP_##name,

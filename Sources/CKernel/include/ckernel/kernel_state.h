@@ -142,6 +142,7 @@ struct pin {
 	struct page *_Nullable page;
 	unsigned long address;
 	u8 longterm, write, mm, owner;
+	u8 exclusive; /* the mm has kept it mapped at that address since, and nobody else has it */
 };
 
 #define MAX_USER_PAGES 64
@@ -190,6 +191,7 @@ enum violation_kind {
 	VIOLATION_swap_map,
 	VIOLATION_mlock_count,
 	VIOLATION_locked_special,
+	VIOLATION_anon_exclusive,
 	NR_VIOLATION_KINDS
 };
 

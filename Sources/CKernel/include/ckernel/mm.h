@@ -23,6 +23,7 @@
 #define ENFILE 23
 #define ENODEV 19
 #define ENOSPC 28
+#define EMLINK 31
 #define ENODATA 61
 #define EOVERFLOW 75
 #define EOPNOTSUPP 95
@@ -45,6 +46,7 @@
 #define FAULT_FLAG_TRIED 0x20U
 #define FAULT_FLAG_USER 0x40U
 #define FAULT_FLAG_REMOTE 0x80U
+#define FAULT_FLAG_UNSHARE 0x400U /* from v5.19 on */
 #define FAULT_FLAG_VMA_LOCK 0x1000U /* the fault holds the lock of the vma instead of mmap_lock */
 
 #define FOLL_WRITE 0x01U
@@ -318,6 +320,15 @@ static inline bool page_maybe_dma_pinned(struct page *page)
 	if (PageCompound(page))
 		return compound_head(page)->compound_pincount > 0;
 	return page->_refcount >= GUP_PIN_COUNTING_BIAS;
+}
+/* Prepares for the page's mapping to go, for a while: -EBUSY for a page that is pinned, and so must keep its owner.
+ * The pte has been cleared, so that fast GUP notices (include/linux/rmap.h, from v5.19 on). */
+static inline int page_try_share_anon_rmap(struct page *page)
+{
+	if (page_maybe_dma_pinned(page))
+		return -EBUSY;
+	ClearPageAnonExclusive(page);
+	return 0;
 }
 /* mm/gup.c: a reference or a pin for the caller; false for a page whose count is gone. */
 static inline bool try_grab_page(struct page *page, unsigned int flags)

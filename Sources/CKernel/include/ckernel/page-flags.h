@@ -27,6 +27,7 @@ enum pageflags {
 	PG_mlocked,
 	PG_swapcache,
 	PG_double_map,
+	PG_anon_exclusive, /* from v5.19 on, in the place of PG_mappedtodisk */
 	NR_PAGEFLAGS
 };
 
@@ -103,6 +104,7 @@ PAGE_FLAG_ON(Unevictable, PG_unevictable, compound_head)
 PAGE_FLAG_ON(Mlocked, PG_mlocked, compound_head)
 PAGE_FLAG_ON(SwapCacheFlag, PG_swapcache, compound_head)
 PAGE_FLAG_ON(DoubleMap, PG_double_map, compound_head)
+PAGE_FLAG_ON(AnonExclusive, PG_anon_exclusive, PF_ANY)
 
 static inline bool PageSwapCache(struct page *page)
 {

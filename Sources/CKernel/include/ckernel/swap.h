@@ -15,6 +15,9 @@
 #define SWP_MIGRATION_WRITE 2UL
 #define SWP_PTE_MARKER 3UL
 #define SWP_HWPOISON 4UL
+#define SWP_MIGRATION_READ_EXCLUSIVE 5UL /* from v5.19 on */
+/* Of a swap entry: nobody else has it (from v5.19 on). */
+#define _PAGE_SWP_EXCLUSIVE 0x8UL
 
 static inline swp_entry_t swp_entry(unsigned long type, unsigned long offset)
 {
@@ -23,7 +26,7 @@ static inline swp_entry_t swp_entry(unsigned long type, unsigned long offset)
 static inline unsigned long swp_type(swp_entry_t entry) { return entry.val >> SWP_TYPE_SHIFT & 0x1f; }
 static inline unsigned long swp_offset(swp_entry_t entry) { return entry.val >> PAGE_SHIFT & 0xffff; }
 static inline bool is_swap_pte(pte_t pte) { return !pte_none(pte) && !pte_present(pte); }
-static inline swp_entry_t pte_to_swp_entry(pte_t pte) { return (swp_entry_t){pte.pte & ~_PAGE_CHG_FLAGS}; }
+static inline swp_entry_t pte_to_swp_entry(pte_t pte) { return (swp_entry_t){pte.pte & ~(_PAGE_CHG_FLAGS | _PAGE_SWP_EXCLUSIVE)}; }
 static inline pte_t swp_entry_to_pte(swp_entry_t entry) { return __pte(entry.val); }
 /* Write protection by userfaultfd of an entry that is not present (arch/x86/include/asm/pgtable.h): one bit for both. */
 static inline bool pte_swp_uffd_wp(pte_t pte) { return pte.pte & _PAGE_UFFD_WP; }
@@ -32,6 +35,9 @@ static inline pte_t pte_swp_clear_uffd_wp(pte_t pte) { return __pte(pte.pte & ~_
 static inline bool pmd_swp_uffd_wp(pmd_t pmd) { return pmd.pmd & _PAGE_UFFD_WP; }
 static inline pmd_t pmd_swp_mkuffd_wp(pmd_t pmd) { return __pmd(pmd.pmd | _PAGE_UFFD_WP); }
 static inline pmd_t pmd_swp_clear_uffd_wp(pmd_t pmd) { return __pmd(pmd.pmd & ~_PAGE_UFFD_WP); }
+static inline bool pte_swp_exclusive(pte_t pte) { return pte.pte & _PAGE_SWP_EXCLUSIVE; }
+static inline pte_t pte_swp_mkexclusive(pte_t pte) { return __pte(pte.pte | _PAGE_SWP_EXCLUSIVE); }
+static inline pte_t pte_swp_clear_exclusive(pte_t pte) { return __pte(pte.pte & ~_PAGE_SWP_EXCLUSIVE); }
 static inline bool non_swap_entry(swp_entry_t entry) { return swp_type(entry) != SWP_SWAPFILE; }
 static inline swp_entry_t make_migration_entry(struct page *page, bool write)
 {
@@ -39,12 +45,28 @@ static inline swp_entry_t make_migration_entry(struct page *page, bool write)
 }
 static inline bool is_migration_entry(swp_entry_t entry)
 {
-	return swp_type(entry) == SWP_MIGRATION_READ || swp_type(entry) == SWP_MIGRATION_WRITE;
+	return swp_type(entry) == SWP_MIGRATION_READ || swp_type(entry) == SWP_MIGRATION_WRITE ||
+	       swp_type(entry) == SWP_MIGRATION_READ_EXCLUSIVE;
 }
 static inline bool is_write_migration_entry(swp_entry_t entry) { return swp_type(entry) == SWP_MIGRATION_WRITE; }
 static inline swp_entry_t make_migration_entry_read(swp_entry_t entry)
 {
 	return swp_entry(SWP_MIGRATION_READ, swp_offset(entry));
+}
+static inline bool is_readable_migration_entry(swp_entry_t entry) { return swp_type(entry) == SWP_MIGRATION_READ; }
+static inline bool is_readable_exclusive_migration_entry(swp_entry_t entry)
+{
+	return swp_type(entry) == SWP_MIGRATION_READ_EXCLUSIVE;
+}
+static inline swp_entry_t make_readable_exclusive_migration_entry(unsigned long offset)
+{
+	return swp_entry(SWP_MIGRATION_READ_EXCLUSIVE, offset);
+}
+/* For a page that was mapped writable, or read-only and exclusive, or read-only and perhaps shared. */
+static inline swp_entry_t make_migration_entry_for(struct page *page, bool write, bool exclusive)
+{
+	return exclusive && !write ? make_readable_exclusive_migration_entry(page_to_pfn(page)) :
+				     make_migration_entry(page, write);
 }
 static inline struct page *migration_entry_to_page(swp_entry_t entry) { return pfn_to_page(swp_offset(entry)); }
 static inline bool is_pmd_migration_entry(pmd_t pmd)

@@ -50,7 +50,8 @@ private func remove_migration_pmd(_ pvmw: UnsafeMutablePointer<page_vma_mapped_w
     if is_write_migration_entry(entry) { pmde = maybe_pmd_mkwrite(pmde, vma) }
     if pmd_swp_uffd_wp(pmd.pointee) { pmde = pmd_wrprotect(pmd_mkuffd_wp(pmde)) }
     if PageAnon(new) {
-        ops.page_add_anon_rmap(new, vma, start, true)
+        // From v5.19 on: what it was before.
+        ops.do_page_add_anon_rmap(new, vma, start, true, !is_readable_migration_entry(entry))
     } else {
         ops.page_add_file_rmap(new, vma, true)
     }

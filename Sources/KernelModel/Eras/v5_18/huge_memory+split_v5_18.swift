@@ -13,7 +13,7 @@ func install_huge_memory_split_v5_18(_ ops: kernel_ops) {
 /// Replaces a huge pmd by ptes, or by none; with `freeze`, by migration entries, for the split of the page.
 /// Linux v5.18-rc1, mm/huge_memory.c, __split_huge_pmd_locked().
 private func __split_huge_pmd_locked(
-    _ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ haddr: UInt, _ freeze: Bool
+    _ vma: vm_area_struct, _ pmd: UnsafeMutablePointer<pmd_t>, _ haddr: UInt, _ wanted: Bool
 ) {
     let mm = vma.vm_mm
     BUG_ON(haddr & ~PMD_MASK() != 0, "haddr & ~HPAGE_PMD_MASK")
@@ -30,12 +30,16 @@ private func __split_huge_pmd_locked(
     let pmd_migration = is_pmd_migration_entry(pmd.pointee)
     let page: page
     let write: Bool
+    var freeze = wanted
+    // From v5.19 on: each page of an exclusive one is.
+    var exclusive = false
     var young = false
     var uffd_wp = false
     if pmd_migration {
         let entry = pmd_to_swp_entry(pmd.pointee)
         page = migration_entry_to_page(entry)
         write = is_write_migration_entry(entry)
+        exclusive = is_readable_exclusive_migration_entry(entry)
         uffd_wp = pmd_swp_uffd_wp(pmd.pointee)
     } else {
         // No CPU may have the huge and a small translation of an address at once: first none, then small.
@@ -48,6 +52,12 @@ private func __split_huge_pmd_locked(
         yield_point("page_count")
         VM_BUG_ON_PAGE(page_count(page) == 0, "!page_count(page)")
         page_ref_add(page, Int32(hpage_pmd_nr - 1))
+        exclusive = PageAnonExclusive(page)
+        if freeze && exclusive {
+            yield_point("page_maybe_dma_pinned")
+            // It is mapped by ptes then, and try_to_migrate_one() fails.
+            if page_try_share_anon_rmap(page) != 0 { freeze = false }
+        }
     }
 
     let pgtable = pgtable_trans_huge_withdraw(mm, pmd)
@@ -57,10 +67,11 @@ private func __split_huge_pmd_locked(
         let subpage = page_add(page, i)
         var entry: pte_t
         if freeze || pmd_migration {
-            entry = swp_entry_to_pte(make_migration_entry(subpage, write))
+            entry = swp_entry_to_pte(make_migration_entry_for(subpage, write, exclusive))
             if uffd_wp { entry = pte_swp_mkuffd_wp(entry) }
         } else {
             entry = maybe_mkwrite(mk_pte(subpage, vm_page_prot(vma)), vma)
+            if exclusive { SetPageAnonExclusive(subpage) }
             if !write { entry = pte_wrprotect(entry) }
             if !young { entry = pte_mkold(entry) }
             if uffd_wp { entry = pte_mkuffd_wp(entry) }

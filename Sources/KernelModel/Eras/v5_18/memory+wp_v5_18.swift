@@ -9,14 +9,16 @@ import CKernel
 import Simulation
 
 func install_memory_wp_v5_18(_ ops: kernel_ops) {
-    ops.wp_can_reuse_anon_page = wp_can_reuse_anon_page
+    ops.wp_can_reuse_anon_page = { reuse_unreferenced_page($0, $1, marksExclusive: false) }
     ops.do_swap_page = do_swap_page
 }
 
 /// Whether the pte at hand holds the only reference to an anonymous page, once this CPU's batches and the swap cache
 /// have given up theirs.  Leaves the page as it was, or out of the swap cache.
 /// Linux v5.18-rc1, mm/memory.c, the checks of do_wp_page().
-private func wp_can_reuse_anon_page(_ page: page, _ vma: vm_area_struct) -> Bool {
+///
+/// - Parameter marksExclusive: then it is the mm's own, as from v5.19 on.
+func reuse_unreferenced_page(_ page: page, _ vma: vm_area_struct, marksExclusive: Bool) -> Bool {
     yield_point("page_count", "do_wp_page")
     // Not worth the trouble: the pte, the swap cache and one batch make three.
     if page_count(page) > 3 { return false }
@@ -28,6 +30,7 @@ private func wp_can_reuse_anon_page(_ page: page, _ vma: vm_area_struct) -> Bool
     if PageSwapCache(page) { _ = ops.try_to_free_swap(page) }
     yield_point("page_count", "do_wp_page")
     let alone = page_count(page) == 1
+    if alone && marksExclusive { ops.page_move_anon_rmap(page, vma) }
     unlock_page(page, "do_wp_page")
     return alone
 }

@@ -41,7 +41,8 @@ public func remove_migration_pte(
             pte = pte_mkuffd_wp(pte)
         }
         if PageAnon(page) {
-            ops.page_add_anon_rmap(new, vma, pvmw.address, false)
+            // From v5.19 on: what it was before.
+            ops.do_page_add_anon_rmap(new, vma, pvmw.address, false, !is_readable_migration_entry(entry))
         } else {
             ops.page_add_file_rmap(new, vma, false)
         }

@@ -8,7 +8,7 @@ import CKernel
 import Simulation
 
 func install_rmap_count_v5_18(_ ops: kernel_ops) {
-    ops.do_page_add_anon_rmap = do_page_add_anon_rmap
+    ops.do_page_add_anon_rmap = add_anon_rmap
     ops.page_add_file_rmap = page_add_file_rmap
     ops.page_remove_rmap = page_remove_rmap
 }
@@ -20,7 +20,7 @@ private func account(_ item: node_stat_item, _ delta: Int) {
 // MARK: - One mapping more
 
 /// Linux v5.18-rc1, mm/rmap.c, do_page_add_anon_rmap().
-private func do_page_add_anon_rmap(
+func add_anon_rmap(
     _ page: page, _ vma: vm_area_struct, _ address: UInt, _ compound: Bool, _ exclusive: Bool
 ) {
     VM_BUG_ON_PAGE(!PageLocked(page), "!PageLocked(page)")

@@ -153,13 +153,27 @@ private func unmap_anon_pte(
         pte.pointee = pteval
         return false
     }
+    // From v5.19 on.
+    let exclusive = PageAnonExclusive(subpage)
+    if exclusive && !may_share(subpage, "try_to_unmap_one") {
+        ops.swap_free(entry)
+        pte.pointee = pteval
+        return false
+    }
     if list_empty(mm.mmlist) { list_add(mm.mmlist, kernel.mmlist) }
     mm.rss(Int(MM_ANONPAGES.rawValue)).pointee -= 1
     mm.rss(Int(MM_SWAPENTS.rawValue)).pointee += 1
-    let swp_pte = swp_entry_to_pte(entry)
+    var swp_pte = swp_entry_to_pte(entry)
+    if exclusive { swp_pte = pte_swp_mkexclusive(swp_pte) }
     pte.pointee = pte_uffd_wp(pteval) ? pte_swp_mkuffd_wp(swp_pte) : swp_pte
     ops.mmu_notifier_invalidate_range(mm, address, address + PAGE_SIZE)
     return true
+}
+
+/// page_try_share_anon_rmap(), from v5.19 on: false for an exclusive page that is pinned.
+private func may_share(_ page: page, _ function: StaticString) -> Bool {
+    yield_point("page_maybe_dma_pinned", function)
+    return page_try_share_anon_rmap(page) == 0
 }
 
 /// Takes the page out of all page tables; true if nothing maps it any more.
@@ -197,16 +211,27 @@ public func try_to_migrate_one(
     var range = mmu_notifier_range(
         vma: vma, mm: mm, start: address, end: vma_address_end(page, vma), event: MMU_NOTIFY_CLEAR.rawValue)
     ops.mmu_notifier_invalidate_range_start(&range)
+    var ret = true
 
     while ops.page_vma_mapped_walk(&pvmw) {
         guard let pte = pvmw.pte else {
-            ops.set_pmd_migration_entry(&pvmw, page)
-            continue
+            if ops.set_pmd_migration_entry(&pvmw, page) == 0 { continue }
+            page_vma_mapped_walk_done(&pvmw)
+            ret = false
+            break
         }
         let subpage = pte_page(pte.pointee)
         let pteval = ops.ptep_clear_flush(vma, pvmw.address, pte)
         if pte_dirty(pteval) { ops.set_page_dirty(page) }
-        var entry = swp_entry_to_pte(make_migration_entry(subpage, pte_write(pteval)))
+        // From v5.19 on.
+        let exclusive = PageAnon(page) && PageAnonExclusive(subpage)
+        if exclusive && !may_share(subpage, "try_to_migrate_one") {
+            pte.pointee = pteval
+            page_vma_mapped_walk_done(&pvmw)
+            ret = false
+            break
+        }
+        var entry = swp_entry_to_pte(make_migration_entry_for(subpage, pte_write(pteval), exclusive))
         if pte_uffd_wp(pteval) { entry = pte_swp_mkuffd_wp(entry) }
         pte.pointee = entry
 
@@ -215,7 +240,7 @@ public func try_to_migrate_one(
         ops.put_page(page)
     }
     ops.mmu_notifier_invalidate_range_end(&range)
-    return true
+    return ret
 }
 
 /// Replaces all mappings of the page by migration entries.  Linux v5.18-rc1, mm/rmap.c, try_to_migrate().

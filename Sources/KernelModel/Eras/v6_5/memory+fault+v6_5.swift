@@ -36,7 +36,8 @@ private func handle_pte_fault(_ vmf: UnsafeMutablePointer<vm_fault>) -> vm_fault
     spin_lock(ptl)
     if pte_same(pte.pointee, orig_pte) {
         let write = vmf.pointee.flags & FAULT_FLAG_WRITE != 0
-        if write && !pte_write(orig_pte) { return do_wp_page(vmf) }
+        let unshare = vmf.pointee.flags & FAULT_FLAG_UNSHARE != 0
+        if (write || unshare) && !pte_write(orig_pte) { return do_wp_page(vmf) }
         let entry = pte_mkyoung(write ? pte_mkdirty(orig_pte) : orig_pte)
         // flush_tlb_fix_spurious_fault() does nothing on x86.
         _ = ptep_set_access_flags(vma, vmf.pointee.address, pte, entry, dirty: write)
