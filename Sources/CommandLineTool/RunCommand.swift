@@ -119,7 +119,7 @@ struct RunCommand: ParsableCommand {
             }
         }
         // The gravest first; of equal ones, what an earlier trace showed.
-        let levels = ["crash", "invariants"] + Level.allCases.map(\.rawValue)
+        let levels = ["crash", "invariants", "attempts"] + Level.allCases.map(\.rawValue)
         func rank(_ number: Int) -> (Int, Int, Int) {
             let finding = result[number]
             return (levels.firstIndex(of: finding.level) ?? levels.count, finding.seed.trace, number)
