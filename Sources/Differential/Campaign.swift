@@ -137,7 +137,7 @@ public final class Campaign {
         if let place = comparison.differsInEvents { noteCounts(.events, place, trace) }
         if let place = comparison.differsInCost { noteCounts(.cost, place, trace) }
         for place in comparison.differsAsClaimed { noteClaimedState(place, trace) }
-        noteBrokenOnBoth(comparison.brokenOnBoth, seed, trace)
+        for (kinds, place) in comparison.brokenOnBoth { noteBrokenOnBoth(kinds, place, trace) }
         for candidate in comparison.candidates.prefix(Campaign.candidatesPerTrace) {
             examine(candidate, trace, compiled)
         }
@@ -249,12 +249,18 @@ public final class Campaign {
     }
 
     private func noteBrokenOnBoth(_ mask: UInt32, _ seed: ScheduleSeed, _ trace: Trace) {
-        guard mask != 0 else { return }
         for invariant in invariants where mask & 1 << invariant.kind != 0 {
-            let finding = Finding(
+            var finding = Finding(
                 level: "invariants", direction: .both, subject: [invariant.name], verdict: .preExisting, traces: 1,
-                seed: seed, firstDivergence: nil, broken: [], difference: [], trace: trace.description,
+                seed: seed, firstDivergence: nil, broken: [], difference: [], trace: "",
                 effort: "both sides break it", claim: nil)
+            if !findings.contains(where: { $0.key == finding.key }) {
+                let detail = Picture(pair, seed).base
+                finding.broken = detail.broken.filter { $0.name == invariant.name }
+                var scheduled = trace
+                scheduled.schedule = detail.schedule
+                finding.trace = scheduled.description
+            }
             merge(finding)
         }
     }

@@ -106,8 +106,8 @@ struct TraceComparison {
     var reached = 0
     var steps = 0
     var candidates: [Candidate] = []
-    /// Invariants broken on both sides.
-    var brokenOnBoth: UInt32 = 0
+    /// Invariants broken on both sides, each with the first schedule under which the base breaks it.
+    var brokenOnBoth: [(kinds: UInt32, seed: ScheduleSeed)] = []
     /// Set if the schedule without preemption differs in what was done, though not in what came of it.  Under
     /// preemption one schedule by name is not one schedule, and counts differ by chance.
     var differsInEvents: ScheduleSeed?
@@ -130,6 +130,7 @@ extension PairOfMachines {
         var essences: (base: Set<Outcome.Essence>, patched: Set<Outcome.Essence>) = ([], [])
         var suspects: [(ScheduleSeed, Outcome.Essence, Outcome.Essence)] = []
         var broken: (base: UInt32, patched: UInt32) = (0, 0)
+        var brokenFirst: [(kinds: UInt32, seed: ScheduleSeed)] = []
         var attempts = (base: Attempts(side: .base), patched: Attempts(side: .patched))
         for number in 0..<count {
             let place = ScheduleSeed(seed: seed.seed, trace: seed.trace, schedule: number)
@@ -145,6 +146,7 @@ extension PairOfMachines {
             if number + 1 == PairOfMachines.probes && result.reached == 0 { break }
             attempts.base.add(first.essence, place)
             attempts.patched.add(second.essence, place)
+            if first.violations & ~broken.base != 0 { brokenFirst.append((first.violations & ~broken.base, place)) }
             broken.base |= first.violations
             broken.patched |= second.violations
             if first.essence == second.essence && first.wholeState != second.wholeState
@@ -161,7 +163,7 @@ extension PairOfMachines {
             if first.essence != second.essence { suspects.append((place, first.essence, second.essence)) }
         }
         result.distinct = schedules.count
-        result.brokenOnBoth = broken.base & broken.patched
+        result.brokenOnBoth = brokenFirst.map { ($0.kinds & broken.patched, $0.seed) }.filter { $0.0 != 0 }
         result.candidates =
             [attempts.base.candidate(unlike: attempts.patched), attempts.patched.candidate(unlike: attempts.base)]
             .compactMap { $0 } + candidates(suspects, essences.base, essences.patched)
