@@ -217,6 +217,8 @@ private func collapse_table(
     let compound_pagelist = LIST_HEAD()
     defer { leaveFrame(compound_pagelist) }
 
+    // From v6.4 on: faults that hold the vma's lock alone.
+    vma_start_write(vma)
     down_write(anon_vma.root.rwsem, function)
     var range = mmu_notifier_range(
         vma: nil, mm: mm, start: address, end: address + PMD_SIZE(), event: MMU_NOTIFY_CLEAR.rawValue)
