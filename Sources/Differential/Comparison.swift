@@ -132,7 +132,8 @@ extension PairOfMachines {
         var broken: (base: UInt32, patched: UInt32) = (0, 0)
         var attempts = (base: Attempts(side: .base), patched: Attempts(side: .patched))
         for number in 0..<count {
-            let place = ScheduleSeed(seed: seed.seed, trace: seed.trace, schedule: number)
+            let place = ScheduleSeed(
+                seed: seed.seed, trace: seed.trace, schedule: number, focused: seed.focused)
             place.strategy().install()
             let first = base.run()
             let entered = kernel.reached != 0

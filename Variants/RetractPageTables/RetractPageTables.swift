@@ -68,6 +68,7 @@ public let retractPageTables = Family(
         Pair("new", "new.c"),
     ],
     weights: [
-        "madvise": 3, "madvise MADV_COLLAPSE": 24, "khugepaged": 4, "mremap": 3, "munmap": 2, "truncate": 2, "fork": 2,
-        "exit": 2, "uffd_register": 2, "uffd_writeprotect": 2,
-    ])
+        "madvise": 3, "madvise MADV_COLLAPSE": 24, "khugepaged": 2, "mmap MAP_POPULATE": 5, "uffd_register": 3,
+        "uffd_copy": 3, "uffd_writeprotect": 3, "sva_bind_device": 4,
+    ],
+    focused: true)
