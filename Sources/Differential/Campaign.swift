@@ -130,7 +130,7 @@ public final class Campaign {
             return
         }
         let seed = ScheduleSeed(
-            seed: configuration.seed, trace: number, schedule: 0, focused: configuration.focused)
+            seed: configuration.seed, trace: number, schedule: 0, focused: configuration.focused ? true : nil)
         let comparison = pair.compare(seed, schedules: configuration.schedules)
         progress.traces += 1
         progress.schedules += comparison.schedules

@@ -48,10 +48,11 @@ private let oldToNew =
                 + " i_mmap_lock_write() for that ... retract_page_tables() just needs to use those same spinlocks"),
     ] + resultsOfTarget.map { Claim(result: "khugepaged", Int($0), becomes: Int(SCAN_SUCCEED), noResult) }
 
-/// The posting has no changelog of its own for this: it is in the list of changes of v2.
-private let firstPostingToNew = ["mmu_notifier_range_start", "mmu_notifier_range_end"].map {
-    Claim(.events, $0, .new, "bring back mmu_notifier calls for PMD, per JannH and Jason")
-}
+/// From the list of changes of v2, the posting in between.
+private let firstPostingToNew =
+    ["mmu_notifier_range_start", "mmu_notifier_range_end"].map {
+        Claim(.events, $0, .new, "bring back mmu_notifier calls for PMD, per JannH and Jason")
+    } + [Claim(.cost, "lock", .either, "repeat checks under ptl because UFFD, per PeterX and JannH")]
 
 public let retractPageTables = Family(
     name: "retract-page-tables",
