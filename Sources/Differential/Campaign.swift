@@ -22,6 +22,8 @@ public struct CampaignConfiguration: Codable, Sendable {
     public var parts = 1
     /// The traces before this one are left out: how a campaign goes on after a trace that ended its process.
     public var first = 0
+    /// Preempt in changed functions above all.
+    public var focused = false
     /// Lay the second machine's memory out in another order.
     public var permuted = true
 
@@ -127,7 +129,8 @@ public final class Campaign {
             progress.skipped += 1
             return
         }
-        let seed = ScheduleSeed(seed: configuration.seed, trace: number, schedule: 0)
+        let seed = ScheduleSeed(
+            seed: configuration.seed, trace: number, schedule: 0, focused: configuration.focused ? true : nil)
         let comparison = pair.compare(seed, schedules: configuration.schedules)
         progress.traces += 1
         progress.schedules += comparison.schedules

@@ -133,7 +133,8 @@ extension PairOfMachines {
         var brokenFirst: [(kinds: UInt32, seed: ScheduleSeed)] = []
         var attempts = (base: Attempts(side: .base), patched: Attempts(side: .patched))
         for number in 0..<count {
-            let place = ScheduleSeed(seed: seed.seed, trace: seed.trace, schedule: number)
+            let place = ScheduleSeed(
+                seed: seed.seed, trace: seed.trace, schedule: number, focused: seed.focused)
             place.strategy().install()
             let first = base.run()
             let entered = kernel.reached != 0

@@ -9,11 +9,14 @@ public struct ScheduleSeed: Sendable, Codable, Equatable {
     public var seed: UInt64
     public var trace: Int
     public var schedule: Int
+    /// Whether one schedule in four preempts in changed functions alone; nil: no.
+    public var focused: Bool?
 
-    public init(seed: UInt64, trace: Int, schedule: Int) {
+    public init(seed: UInt64, trace: Int, schedule: Int, focused: Bool? = nil) {
         self.seed = seed
         self.trace = trace
         self.schedule = schedule
+        self.focused = focused
     }
 
     /// Yield points of a run, for PCT: most generated traces pass between 100 and 400.
@@ -25,6 +28,7 @@ public struct ScheduleSeed: Sendable, Codable, Equatable {
         let steps = ScheduleSeed.assumedSteps
         let key = mix(seed ^ mix(UInt64(trace) << 24 ^ UInt64(schedule)))
         if schedule == 0 { return .random(seed: key, switchChance: 0) }
+        if focused == true && schedule % 4 == 3 { return .focused(seed: key, changeChance: 0.15) }
         switch schedule % 8 {
         case 0: return .random(seed: key, switchChance: 0.5)
         case 1: return .pct(seed: key, depth: 2, steps: steps)

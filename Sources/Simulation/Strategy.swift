@@ -13,6 +13,9 @@ public enum Strategy: Sendable, Equatable {
     /// Probabilistic concurrency testing: the task of highest priority runs; at about `depth - 1` places of
     /// `steps` the running one falls behind (Burckhardt et al., ASPLOS 2010; change points are hashed).
     case pct(seed: UInt64, depth: Int, steps: Int)
+    /// PCT whose change points lie in functions that the compared variants change, each passed with this chance:
+    /// what is new meets everything that others can do in between.
+    case focused(seed: UInt64, changeChance: Double)
     case roundRobin
     /// The decisions in the scheduler's replay list; elsewhere the task goes on, and a task that cannot is
     /// followed by the lowest-numbered one that can.
@@ -37,6 +40,13 @@ public enum Strategy: Sendable, Equatable {
             scheduler.strategy = UInt8(STRATEGY_PCT.rawValue)
             scheduler.seed = seed
             scheduler.change_threshold = threshold(Double(max(depth - 1, 0)) / Double(max(steps, 1)))
+            scheduler.focus_threshold = scheduler.change_threshold
+            scheduler.move_threshold = threshold(Strategy.moveChance)
+        case .focused(let seed, let chance):
+            scheduler.strategy = UInt8(STRATEGY_PCT.rawValue)
+            scheduler.seed = seed
+            scheduler.change_threshold = 0
+            scheduler.focus_threshold = threshold(chance)
             scheduler.move_threshold = threshold(Strategy.moveChance)
         case .roundRobin:
             scheduler.strategy = UInt8(STRATEGY_ROUND_ROBIN.rawValue)
@@ -125,7 +135,8 @@ func rendezvous(_ candidates: UInt32, key: UInt64) -> UInt8 {
 private func decideByPriority(_ task: task_struct, _ forced: Bool) -> UInt8 {
     if !forced {
         let key = placeKey(task)
-        if UInt32(truncatingIfNeeded: key) < scheduler.change_threshold {
+        let changed = scheduler.name(Int(task.yield_point)).pointee.changed != 0
+        if UInt32(truncatingIfNeeded: key) < (changed ? scheduler.focus_threshold : scheduler.change_threshold) {
             task.priority = UInt32(key >> 48) << 3 + UInt32(task.number)
         }
     }

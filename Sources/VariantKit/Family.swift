@@ -13,13 +13,19 @@ public struct Family: Sendable {
     public var pairs: [Pair]
     /// How often the generator draws an operation here, where that differs from the operation's own weight.
     public var weights: [String: Int]
+    /// Whether schedules preempt in changed functions above all: for a patch whose windows are narrow.
+    public var focused: Bool
 
-    public init(name: String, title: String, variants: [Variant], pairs: [Pair], weights: [String: Int] = [:]) {
+    public init(
+        name: String, title: String, variants: [Variant], pairs: [Pair], weights: [String: Int] = [:],
+        focused: Bool = false
+    ) {
         self.name = name
         self.title = title
         self.variants = variants
         self.pairs = pairs
         self.weights = weights
+        self.focused = focused
     }
 
     public func variant(_ name: String) -> Variant? {

@@ -48,10 +48,11 @@ private let oldToNew =
                 + " i_mmap_lock_write() for that ... retract_page_tables() just needs to use those same spinlocks"),
     ] + resultsOfTarget.map { Claim(result: "khugepaged", Int($0), becomes: Int(SCAN_SUCCEED), noResult) }
 
-/// The posting has no changelog of its own for this: it is in the list of changes of v2.
-private let firstPostingToNew = ["mmu_notifier_range_start", "mmu_notifier_range_end"].map {
-    Claim(.events, $0, .new, "bring back mmu_notifier calls for PMD, per JannH and Jason")
-}
+/// From the list of changes of v2, the posting in between.
+private let firstPostingToNew =
+    ["mmu_notifier_range_start", "mmu_notifier_range_end"].map {
+        Claim(.events, $0, .new, "bring back mmu_notifier calls for PMD, per JannH and Jason")
+    } + [Claim(.cost, "lock", .either, "repeat checks under ptl because UFFD, per PeterX and JannH")]
 
 public let retractPageTables = Family(
     name: "retract-page-tables",
@@ -68,6 +69,7 @@ public let retractPageTables = Family(
         Pair("new", "new.c"),
     ],
     weights: [
-        "madvise": 3, "madvise MADV_COLLAPSE": 24, "khugepaged": 4, "mremap": 3, "munmap": 2, "truncate": 2, "fork": 2,
-        "exit": 2, "uffd_register": 2, "uffd_writeprotect": 2,
-    ])
+        "madvise": 3, "madvise MADV_COLLAPSE": 24, "khugepaged": 2, "mmap MAP_POPULATE": 5, "uffd_register": 3,
+        "uffd_copy": 3, "uffd_writeprotect": 3, "sva_bind_device": 4,
+    ],
+    focused: true)

@@ -30,6 +30,8 @@ struct CampaignJob: Codable {
         let (base, patched) = try commandLineCatalog.load(pair, era: era.name)
         let family = try family.map(commandLineCatalog.family)
         let machines = try PairOfMachines(base: base, patched: patched, permuted: configuration.permuted)
+        var configuration = configuration
+        configuration.focused = family?.focused ?? false
         let campaign = Campaign(
             machines, try source(), Vocabulary(era),
             claims: family?.claims(base: base.name, patched: patched.name) ?? [], configuration: configuration)

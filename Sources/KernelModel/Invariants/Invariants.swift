@@ -76,6 +76,9 @@ public let invariants: [Invariant] = [
     Invariant(
         kind: VIOLATION_anon_exclusive.rawValue, name: "anon-exclusive",
         rule: "a page that is marked exclusive has one mapping, and one that was pinned so stays mapped"),
+    Invariant(
+        kind: VIOLATION_table_in_use.rawValue, name: "table-in-use",
+        rule: "a page table that walkers may still look at is empty when it is given up"),
 ]
 
 /// Checks the machine at rest.  Call it after a drain of all CPUs, when no task runs.

@@ -274,7 +274,9 @@ extension Draft {
         if anonymous { flags |= names.value("MAP_ANONYMOUS") }
         if fixed { flags |= names.value("MAP_FIXED") }
         let decided = ["MAP_SHARED", "MAP_PRIVATE", "MAP_ANONYMOUS", "MAP_FIXED", "MAP_FIXED_NOREPLACE"]
-        for name in names where !decided.contains(name.name) && random.chance(8) { flags |= name.value }
+        for name in names where !decided.contains(name.name) {
+            if random.chance(min(8 * generator.weight(of: name, in: KnownOperation.mmap), 90)) { flags |= name.value }
+        }
         return flags
     }
 

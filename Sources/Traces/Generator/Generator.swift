@@ -50,6 +50,11 @@ public struct Generator: Sendable {
         return advices.first { $0.name == "MADV_COLLAPSE" }?.value
     }
 
+    /// A value's factor.
+    func weight(of value: NamedValue, in operation: String) -> Int {
+        max(weights["\(operation) \(value.name)"] ?? 1, 0)
+    }
+
     /// How often each of the values is drawn; nil if all are as likely.
     func weights(of values: [NamedValue], in operation: Operation) -> [Int]? {
         let factors = values.map { weights["\(operation.name) \($0.name)"] }

@@ -192,6 +192,7 @@ enum violation_kind {
 	VIOLATION_mlock_count,
 	VIOLATION_locked_special,
 	VIOLATION_anon_exclusive,
+	VIOLATION_table_in_use,
 	NR_VIOLATION_KINDS
 };
 

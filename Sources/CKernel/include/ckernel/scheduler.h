@@ -63,6 +63,7 @@ KERNEL_OBJECT(scheduler_state) {
 	u64 seed;
 	u32 switch_threshold; /* of 2^32: how often STRATEGY_RANDOM moves on */
 	u32 change_threshold; /* of 2^32: how often STRATEGY_PCT lowers a priority */
+	u32 focus_threshold;  /* the same in functions that the pair changes */
 	u32 move_threshold;   /* of 2^32: how often a task moves to another CPU where it may */
 	u32 nr_decisions, nr_replay, nr_log, nr_yield_points;
 	struct decision decisions[MAX_DECISIONS];

@@ -82,7 +82,16 @@ private func pmd_none_or_trans_huge_or_clear_bad(
 /// Frees a page table that no pmd leads to any more, when its last walker has gone.
 /// Linux v6.5, mm/pgtable-generic.c, pte_free_defer(), and mm/mmu_gather.c, tlb_remove_table_free().
 private func pte_free_defer(_ mm: mm_struct, _ table: page_table) {
+    checkTableIsEmpty(table)
     // A grace period is nothing to a device.
     checkNoIOMMUWalks(table)
     kfree_rcu(CACHE_page_table, address(table))
+}
+
+/// What is still there goes unseen: pages that nobody unmaps, markers that nobody finds.
+private func checkTableIsEmpty(_ table: page_table) {
+    for index in 0..<Int(kernel.ptrs_per_pte) where !pte_none(table.entry(index).pointee) {
+        reportViolation(VIOLATION_table_in_use, UInt(index), UInt(table.entry(index).pointee.pte & 1))
+        return
+    }
 }
