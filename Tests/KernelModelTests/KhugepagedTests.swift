@@ -201,6 +201,19 @@ extension KernelModelTests {
             }
         }
 
+        @Test func mlockedPagesAreNoObstacle() {
+            run {
+                mapAndFill()
+                #expect(ops.do_mlock(base, UInt(nr) * PAGE_SIZE, VM_LOCKED) == 0)
+                #expect(khugepaged() == Int(SCAN_SUCCEED))
+                #expect(isHuge())
+                expectContents()
+                ops.lru_add_drain_all()
+                // Mapped by its pmd, the huge page counts as mlocked.
+                #expect(pmd_trans_huge(pmd) && statistic(NR_MLOCK) == nr && pages(on: LRU_UNEVICTABLE) == nr)
+            }
+        }
+
         @Test func tooManyInSwapStop() {
             run {
                 mapAndFill()
