@@ -70,6 +70,19 @@ func lockdepReleased(_ lock: UnsafeMutableRawPointer) {
     task.nr_held_locks -= 1
 }
 
+/// Memory is freed: no task may hold a lock in it.  Linux, kernel/locking/lockdep.c, debug_check_no_locks_freed().
+func lockdepFreed(_ memory: UnsafeMutableRawPointer, _ size: Int) {
+    for number in 0...Int(kernel.nr_tasks) {
+        let task = kernel.task(number)
+        for index in 0..<Int(task.nr_held_locks) {
+            let held = task.held(index).pointee
+            guard held.lock >= memory && held.lock < memory + size else { continue }
+            reportViolation(VIOLATION_freed_reachable, UInt(held.class_), 2)
+            endRun(RUN_BUG)
+        }
+    }
+}
+
 /// What the current task holds under one address it holds under another from now on.
 func lockdepMoved(from old: UnsafeMutableRawPointer, to new: UnsafeMutableRawPointer) {
     let task = kernel.current

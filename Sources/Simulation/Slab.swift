@@ -87,6 +87,7 @@ func freeNow(_ kind: Int, _ index: Int) {
     cache.pointee.live &= ~(1 << UInt64(index))
     cache.pointee.in_use -= 1
     if !cache.pointee.typesafe_by_rcu {
+        lockdepFreed(objectAddress(cache, index), Int(cache.pointee.size))
         memset(objectAddress(cache, index), poisonFree, Int(cache.pointee.size))
     }
     kmem_cache_free_slot(cache, Int(cache.pointee.nr_free)).pointee = UInt16(index)

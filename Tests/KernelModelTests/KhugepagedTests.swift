@@ -178,11 +178,13 @@ extension KernelModelTests {
         // MARK: Giving up
 
         /// Nothing may have changed after a collapse that gave up as `result` says.
-        private func expectGivesUp(_ result: Int32, _ sourceLocation: SourceLocation = #_sourceLocation) {
+        private func expectGivesUp(
+            _ result: Int32, _ attempt: () -> Int = khugepaged, _ sourceLocation: SourceLocation = #_sourceLocation
+        ) {
             let counts = [NR_SHMEM, NR_FILE_PAGES, NR_SHMEM_THPS].map(statistic)
             let (nrpages, free) = (file.nrpages, freePages())
             let slots = (0..<16).map { file.slot($0).pointee }
-            #expect(khugepaged() == Int(result), sourceLocation: sourceLocation)
+            #expect(attempt() == Int(result), sourceLocation: sourceLocation)
             #expect((0..<16).map { file.slot($0).pointee } == slots, sourceLocation: sourceLocation)
             #expect([NR_SHMEM, NR_FILE_PAGES, NR_SHMEM_THPS].map(statistic) == counts, sourceLocation: sourceLocation)
             #expect(file.nrpages == nrpages && freePages() == free, sourceLocation: sourceLocation)
@@ -198,6 +200,75 @@ extension KernelModelTests {
                 expectContents(1...1)
                 #expect(khugepaged() == Int(SCAN_SUCCEED))
                 expectContents(1...1)
+            }
+        }
+
+        /// Behind the look of khugepaged_scan_file(), which gives up at once.
+        private func collapseFile() -> Int {
+            ops.lru_add_drain_all()
+            var cc = collapse_control()
+            cc.is_khugepaged = true
+            let result = ops.collapse_file(current.mm!, base, file, 0, &cc)
+            if let unused = cc.hpage { ops.put_page(unused) }
+            return Int(result)
+        }
+
+        @Test func pagesAndHolesComeBack() {
+            run {
+                mapAndFill()
+                #expect(ops.do_fallocate_punch(file, 1, 3) == 0)
+                let pinned = ops.get_user_page_fast(current.mm!, address(5), FOLL_WRITE | FOLL_PIN)!
+                expectGivesUp(SCAN_PAGE_COUNT, collapseFile)
+                ops.lru_add_drain_all()
+                #expect(pages(on: LRU_INACTIVE_ANON) + pages(on: LRU_ACTIVE_ANON) == nr - 2)
+                ops.unpin_user_page(pinned)
+                expectContents(1...2)
+                #expect(collapseFile() == Int(SCAN_SUCCEED))
+                expectContents(1...2)
+            }
+        }
+
+        @Test func aLockedPageStops() {
+            run {
+                mapAndFill()
+                let locked = ops.find_lock_page(file, 7)!
+                expectGivesUp(SCAN_PAGE_LOCK, collapseFile)
+                unlock_page(locked)
+                ops.put_page(locked)
+            }
+        }
+
+        @Test func anIsolatedPageStops() {
+            run {
+                mapAndFill()
+                ops.lru_add_drain_all()
+                let isolated = entry_to_page(file.slot(4).pointee)!
+                #expect(ops.isolate_lru_page(isolated) == 0)
+                expectGivesUp(SCAN_DEL_PAGE_LRU, collapseFile)
+                ops.putback_lru_page(isolated)
+                expectContents()
+            }
+        }
+
+        @Test func aRangeThatWasTruncatedStops() {
+            run {
+                mapAndFill()
+                #expect(ops.do_truncate(file, 0) == 0)
+                expectGivesUp(SCAN_TRUNCATED, collapseFile)
+                expectGivesUp(SCAN_EXCEED_NONE_PTE)
+            }
+        }
+
+        @Test func mlockedPagesAreNoObstacle() {
+            run {
+                mapAndFill()
+                #expect(ops.do_mlock(base, UInt(nr) * PAGE_SIZE, VM_LOCKED) == 0)
+                #expect(khugepaged() == Int(SCAN_SUCCEED))
+                #expect(isHuge())
+                expectContents()
+                ops.lru_add_drain_all()
+                // Mapped by its pmd, the huge page counts as mlocked.
+                #expect(pmd_trans_huge(pmd) && statistic(NR_MLOCK) == nr && pages(on: LRU_UNEVICTABLE) == nr)
             }
         }
 
