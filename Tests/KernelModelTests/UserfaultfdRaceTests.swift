@@ -336,7 +336,8 @@ extension KernelModelTests {
         ) {
             let prepare = {
                 mapMemory(0, shared: true, pages: 8)
-                for index in 0..<8 { write(base + UInt(index) * PAGE_SIZE) }
+                // Zeros, which no token equals.
+                for index in 0..<8 { read(base + UInt(index) * PAGE_SIZE) }
                 perform(.fork, 1)
                 mapMemory(0, shared: shared, pages: 8)
                 setup()
