@@ -314,6 +314,50 @@ extension KernelModelTests {
             }
         }
 
+        /// Page tables that are taken from under a registered vma take markers with them ...
+        @Test func aTableThatGoesWithItsMarkersIsNoticed() {
+            Self.raceOfRetraction(breaks: VIOLATION_lost_entry, shared: true, of: .write) {
+                register(WP, pages: 8)
+                protect(pages: 8)
+            }
+        }
+
+        /// ... and what was filled.
+        @Test func aTableThatGoesWithItsPagesIsNoticed() {
+            Self.raceOfRetraction(breaks: VIOLATION_user_data, shared: false, of: .read) {
+                register(MISSING, pages: 8)
+                copy()
+            }
+        }
+
+        private static func raceOfRetraction(
+            breaks kind: violation_kind, shared: Bool, of access: KernelModel.Operation,
+            sourceLocation: SourceLocation = #_sourceLocation, setup: @escaping () -> Void
+        ) {
+            let prepare = {
+                mapMemory(0, shared: true, pages: 8)
+                // Zeros, which no token equals.
+                for index in 0..<8 { read(base + UInt(index) * PAGE_SIZE) }
+                perform(.fork, 1)
+                mapMemory(0, shared: shared, pages: 8)
+                setup()
+            }
+            let racers: [TestMachine.Racer] = [
+                .init(0) { perform(access, Int(base)) },
+                .init(1) { perform(.madvise_with_collapse, Int(base), 8 * page, Int(MADV_COLLAPSE)) },
+            ]
+            TestMachine.race(
+                shape(), era: .v6_5, sourceLocation: sourceLocation, setup: prepare, racers[0], racers[1])
+            TestMachine.raceOfMutant(
+                {
+                    $0.retract_page_tables = { mapping, pgoff, _, _, _, _ in
+                        retractWithoutLooking(mapping, pgoff)
+                        return SCAN_SUCCEED
+                    }
+                }, breaks: kind, shape(), era: .v6_5, sourceLocation: sourceLocation, setup: prepare, racers[0],
+                racers[1])
+        }
+
         @Test func aMissingFlushIsNoticed() {
             Self.raceForStores {
                 $0.change_protection = { vma, start, end, prot, flags in
@@ -352,6 +396,31 @@ extension KernelModelTests {
                 }, .init(0) { mustEnd(.read) }, .init(0) { copy() })
         }
     }
+}
+
+/// retract_page_tables() that takes each page table, whatever its vma is used for.
+private func retractWithoutLooking(_ mapping: address_space, _ pgoff: UInt) {
+    down_read(mapping.i_mmap_rwsem)
+    var next = vma_interval_tree_first(mapping, pgoff, pgoff)
+    while let vma = next {
+        next = vma_interval_tree_next(mapping, vma, pgoff, pgoff)
+        let address = vma.vm_start + (pgoff - vma.vm_pgoff) << UInt(PAGE_SHIFT)
+        let pmd = pmd_offset(vma.vm_mm, address)
+        let pml = pmd_lock(vma.vm_mm, pmd)
+        guard pmd_is_table(pmd.pointee) else {
+            spin_unlock(pml)
+            continue
+        }
+        let table = pmd_page_table(pmd.pointee)
+        spin_lock(table.ptl, subclass: 1)
+        pmd_clear(pmd)
+        ops.flush_tlb_mm_range(vma.vm_mm, address, address + PMD_SIZE())
+        spin_unlock(table.ptl)
+        spin_unlock(pml)
+        mm_dec_nr_ptes(vma.vm_mm)
+        ops.pte_free_defer(vma.vm_mm, table)
+    }
+    up_read(mapping.i_mmap_rwsem)
 }
 
 nonisolated(unsafe) private let originalOps = makeOperationsTable(Era.v6_5.install)
