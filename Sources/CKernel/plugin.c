@@ -22,6 +22,9 @@ static const struct kernel_header headers[] = {
 	{ "ckernel/kernel_ops.h", (const char[]){
 #embed "include/ckernel/kernel_ops.h"
 	, 0 } },
+	{ "ckernel/rules.h", (const char[]){
+#embed "include/ckernel/rules.h"
+	, 0 } },
 	{ "ckernel/kernel_state.h", (const char[]){
 #embed "include/ckernel/kernel_state.h"
 	, 0 } },

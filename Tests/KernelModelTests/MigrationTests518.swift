@@ -142,9 +142,10 @@ extension KernelModelTests {
                 current.cpu = 1
                 ops.mlock_page(old)
                 current.cpu = 0
-                #expect(ops.get_user_page_fast(current.mm!, Self.start, FOLL_WRITE | FOLL_LONGTERM | FOLL_PIN).map {
-                    PTR_ERR($0)
-                } == -Int(ENOMEM))
+                #expect(
+                    ops.get_user_page_fast(current.mm!, Self.start, FOLL_WRITE | FOLL_LONGTERM | FOLL_PIN).map {
+                        PTR_ERR($0)
+                    } == -Int(ENOMEM))
                 #expect(page() === old && PageMlocked(old))
             }
         }

@@ -21,8 +21,10 @@ private let fewerAttempts =
 
 /// A drain of each vma's munlock takes locks that one drain of all does not.
 private let drainInsideTheWalk = [
-    Claim(.cost, "lock", .either, "a local mlock_page_drain() at the upper rmap_walk() level - which would have nicely"
-        + " batched all the munlocks of that page")
+    Claim(
+        .cost, "lock", .either,
+        "a local mlock_page_drain() at the upper rmap_walk() level - which would have nicely"
+            + " batched all the munlocks of that page")
 ]
 
 public let mlockDrain = Family(

@@ -28,6 +28,7 @@
 #include <ckernel/mm.h>
 #include <ckernel/userfaultfd_k.h>
 #include <ckernel/kernel_ops.h>
+#include <ckernel/rules.h>
 #include <ckernel/simulation.h>
 #include <ckernel/accessors.h>
 #include <ckernel/scheduler.h>

@@ -492,18 +492,6 @@ KERNEL_OBJECT(kernel_ops) {
 	unsigned long rules;
 };
 
-/* A page on the unevictable list counts the VM_LOCKED vmas that map it, all of them or fewer (mlock_count), or more
- * where munlock did not find it on the list. */
-#define RULE_MLOCK_COUNT 0x1UL
-/* PG_mlocked may outlive the last mapping: it goes with the last reference. */
-#define RULE_MLOCKED_UNTIL_FREED 0x2UL
-/* The same: it may be left on the unevictable list. */
-#define RULE_STRANDED_PAGES 0x4UL
-/* Schedules say on which CPU a task goes on: may_change_cpu(). */
-#define RULE_CPU_MOVES 0x8UL
-/* what a pte of private memory makes writable is an exclusive page */
-#define RULE_ANON_EXCLUSIVE 0x10UL
-
 enum kernel_op_number {
 #define OP(type, name, parameters, arguments) KERNEL_OP_##name,
 	KERNEL_OPS(OP)

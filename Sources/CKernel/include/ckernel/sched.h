@@ -8,7 +8,7 @@
 
 /* Truncation holds the locks of a whole batch of pages. */
 #define MAX_HELD_LOCKS 24
-#define MAX_YIELD_POINTS 1024
+#define MAX_YIELD_POINTS 1280
 #define MAX_OPS 64
 #define FRAME_BYTES 1024
 
