@@ -15,7 +15,9 @@ struct ImportCommand: ParsableCommand {
 struct ImportStraceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "strace", abstract: "Read a log of strace.",
-        discussion: "Record one with: strace -f -ttt -e trace=memory,process -o LOG PROGRAM")
+        discussion: """
+            Record one with: strace -f -y -e trace=memory,process,ftruncate,fallocate,userfaultfd,ioctl -o LOG PROGRAM
+            """)
 
     @ArgumentParser.Argument(help: "The log, a file.", completion: .file())
     var log: String
