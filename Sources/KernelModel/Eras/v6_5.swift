@@ -20,6 +20,7 @@ extension Era {
             install_rmap_exclusive_v6_5(ops)
             install_memory_wp_v6_5(ops)
             install_gup_v6_5(ops)
+            install_migrate_v6_5(ops)
         },
         operations: Era.v5_18_rc1.operations.map { $0.name == "madvise" ? .madvise_with_collapse : $0 } + [])
 }

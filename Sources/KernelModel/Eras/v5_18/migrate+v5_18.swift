@@ -86,6 +86,14 @@ private struct Counts {
 /// - Returns: how many pages, huge or not, were not moved and are still on `from`, or an error.  When memory is short,
 ///   what was split off before is left behind on the list of its own, and never freed: v5.19 has repaired that.
 private func migrate_pages(_ from: list_head, _ nid: Int32, _ mode: Int32, _ reason: Int32) -> Int32 {
+    migrate_pages(from, nid, mode, reason, givesBackSplitPages: false)
+}
+
+/// - Parameter givesBackSplitPages: from v5.19 on ("mm/migration: fix potential page refcounts leak in migrate_pages"), pages that were split off are the caller's to put
+///   back when memory is short.
+func migrate_pages(
+    _ from: list_head, _ nid: Int32, _ mode: Int32, _ reason: Int32, givesBackSplitPages: Bool
+) -> Int32 {
     let ret_pages = LIST_HEAD()
     defer { leaveFrame(ret_pages) }
     let thp_split_pages = LIST_HEAD()
@@ -94,7 +102,10 @@ private func migrate_pages(_ from: list_head, _ nid: Int32, _ mode: Int32, _ rea
     var rc: Int32 = 0
     while true {
         rc = migrate_list(from, nid, mode, reason, ret_pages, thp_split_pages, no_subpage_counting, &counts)
-        if rc == -ENOMEM { break }
+        if rc == -ENOMEM {
+            if givesBackSplitPages { list_splice_init(thp_split_pages, from) }
+            break
+        }
         counts.nr_failed += counts.retry
         counts.nr_thp_failed += counts.thp_retry
         if list_empty(thp_split_pages) {
