@@ -14,6 +14,7 @@ extension Era {
             install_page_vma_mapped_v6_5(ops)
             install_memory_fault_v6_5(ops)
             install_userfaultfd_v6_5(ops)
+            install_gup_fast_v6_5(ops)
             install_vma_lock_v6_5(ops)
             install_mmap_exit_v6_5(ops)
             install_rmap_exclusive_v6_5(ops)

@@ -9,6 +9,7 @@ import Simulation
 
 func install_gup_fast(_ ops: kernel_ops) {
     ops.get_user_page_fast = get_user_page_fast
+    ops.gup_pte_range = gup_pte_range
 }
 
 /// A page of the current mm, referenced (FOLL_GET) or pinned (FOLL_PIN); nil or an error if there is none.
@@ -72,7 +73,7 @@ private func gup_pmd(_ mm: mm_struct, _ address: UInt, _ flags: UInt32) -> page?
     yield_point("pmd", "gup_pmd_range")
     let pmd = pmdp.pointee
     if !pmd_present(pmd) { return nil }
-    if pmd_is_table(pmd) { return gup_pte(pmd, address, flags) }
+    if pmd_is_table(pmd) { return ops.gup_pte_range(pmd, pmdp, address, flags) }
     if pmd_protnone(pmd) || !access_permitted(pmd.pmd, flags) { return nil }
     guard let head = try_grab_compound_head(pmd_page(pmd), flags) else { return nil }
     yield_point("pmd", "gup_huge_pmd")
@@ -85,9 +86,11 @@ private func gup_pmd(_ mm: mm_struct, _ address: UInt, _ flags: UInt32) -> page?
 }
 
 /// Linux v5.13, mm/gup.c, gup_pte_range().
-private func gup_pte(_ pmd: pmd_t, _ address: UInt, _ flags: UInt32) -> page? {
+private func gup_pte_range(
+    _ pmd: pmd_t, _ pmdp: UnsafeMutablePointer<pmd_t>, _ address: UInt, _ flags: UInt32
+) -> page? {
     let ptep = page_table_pte(pmd_page_table(pmd), address)
-    yield_point("pte", "gup_pte_range")
+    yield_point("pte")
     if !isLive(CACHE_page_table, KernelModel.address(pmd_page_table(pmd))) {
         reportViolation(VIOLATION_freed_reachable, UInt(CACHE_page_table.rawValue), address)
         return nil
@@ -96,8 +99,8 @@ private func gup_pte(_ pmd: pmd_t, _ address: UInt, _ flags: UInt32) -> page? {
     if pte_protnone(pte) || !access_permitted(pte.pte, flags) { return nil }
     let page = pte_page(pte)
     guard let head = try_grab_compound_head(page, flags) else { return nil }
-    yield_point("pte", "gup_pte_range")
-    if !pte_same(pte, ptep.pointee) || !pte_write(pte) && ops.gup_must_unshare(nil, flags, page) {
+    yield_point("pte")
+    if !pte_same(pte, ptep.pointee) {
         put_compound_head(head, flags)
         return nil
     }
@@ -107,7 +110,7 @@ private func gup_pte(_ pmd: pmd_t, _ address: UInt, _ flags: UInt32) -> page? {
 }
 
 /// Linux v5.13, arch/x86/include/asm/pgtable.h, __pte_access_permitted().
-private func access_permitted(_ entry: UInt, _ flags: UInt32) -> Bool {
+func access_permitted(_ entry: UInt, _ flags: UInt32) -> Bool {
     entry & UInt(_PAGE_PRESENT) != 0 && (flags & FOLL_WRITE == 0 || entry & UInt(_PAGE_RW) != 0)
 }
 

@@ -54,7 +54,10 @@ private func zap_pte_range(
             if full { break }
         } while address != end
         // While the lock is held: a file page must not be cleaned before its last writers are gone.
-        if force_flush { tlb_flush_mmu_tlbonly(tlb) }
+        if force_flush {
+            tlb_flush_mmu_tlbonly(tlb)
+            tlb_flush_rmaps(tlb, vma)
+        }
         pte_unmap_unlock(start_pte, ptl)
         if force_flush { ops.tlb_flush_mmu(tlb) }
     }
@@ -81,17 +84,21 @@ private func zap_pte(
     let ptent = ptep_get_and_clear(mm, address, pte, "zap_pte_range")
     tlb_remove_tlb_entry(tlb, address)
     zap_install_uffd_wp_if_needed(vma, address, pte, details, ptent)
+    var delay_rmap = false
     if !PageAnon(page) {
         if pte_dirty(ptent) {
             force_flush.pointee = true
             ops.set_page_dirty(page)
+            delay_rmap = ops.tlb_delay_rmap(tlb)
         }
         if pte_young(ptent) && vma.vm_flags & VM_SEQ_READ == 0 { ops.mark_page_accessed(page) }
     }
     mm.rss(Int(mm_counter(page))).pointee -= 1
-    ops.page_remove_rmap(page, vma, false)
-    if page_mapcount(page) < 0 { reportViolation(VIOLATION_mapcount, address, UInt(mm.number)) }
-    if __tlb_remove_page(tlb, page) {
+    if !delay_rmap {
+        ops.page_remove_rmap(page, vma, false)
+        if page_mapcount(page) < 0 { reportViolation(VIOLATION_mapcount, address, UInt(mm.number)) }
+    }
+    if __tlb_remove_page(tlb, page, delay_rmap) {
         force_flush.pointee = true
         return true
     }

@@ -15,6 +15,7 @@ func install_mmu_gather(_ ops: kernel_ops) {
     ops.tlb_finish_mmu = tlb_finish_mmu
     ops.tlb_remove_page = tlb_remove_page
     ops.pte_free_tlb = pte_free_tlb
+    ops.tlb_delay_rmap = { _ in false }
 }
 
 /// Linux v5.13, mm/mmu_gather.c, tlb_gather_mmu(), tlb_gather_mmu_fullmm().
@@ -53,10 +54,22 @@ func tlb_remove_pmd_tlb_entry(_ tlb: UnsafeMutablePointer<mmu_gather>, _ address
 
 /// Gathers a page.  True: the batch is full and must be flushed.
 /// Linux v5.13, mm/mmu_gather.c, __tlb_remove_page_size().
-func __tlb_remove_page(_ tlb: UnsafeMutablePointer<mmu_gather>, _ page: page) -> Bool {
+func __tlb_remove_page(
+    _ tlb: UnsafeMutablePointer<mmu_gather>, _ page: page, _ delay_rmap: Bool = false
+) -> Bool {
+    if delay_rmap { tlb.pointee.delayed |= 1 << UInt16(tlb.pointee.nr) }
     mmu_gather_pages(tlb)[Int(tlb.pointee.nr)] = page
     tlb.pointee.nr += 1
     return Int32(tlb.pointee.nr) == MMU_GATHER_BUNDLE
+}
+
+/// From v6.2 on: a file page that was written to counts as mapped until no TLB lets it be written to any more, so that
+/// page_mkclean() does not pass it over.  Linux v6.5, mm/mmu_gather.c, tlb_flush_rmaps().
+func tlb_flush_rmaps(_ tlb: UnsafeMutablePointer<mmu_gather>, _ vma: vm_area_struct) {
+    for index in 0..<Int(tlb.pointee.nr) where tlb.pointee.delayed & 1 << UInt16(index) != 0 {
+        ops.page_remove_rmap(mmu_gather_pages(tlb)[index]!, vma, false)
+    }
+    tlb.pointee.delayed = 0
 }
 
 /// Linux v5.13, include/asm-generic/tlb.h, tlb_remove_page().

@@ -157,6 +157,7 @@
 	OP(void, tlb_remove_page, (struct mmu_gather * tlb, struct page *page), (tlb, page))                        \
 	OP(void, pte_free_tlb, (struct mmu_gather * tlb, pgtable_t table, unsigned long address),                   \
 	   (tlb, table, address))                                                                                   \
+	OP(bool, tlb_delay_rmap, (struct mmu_gather * tlb), (tlb))                                                  \
 	/* arch/x86/mm/tlb.c, mm/pgtable-generic.c */                                                               \
 	OP(void, flush_tlb_mm_range, (struct mm_struct * mm, unsigned long start, unsigned long end),               \
 	   (mm, start, end))                                                                                        \
@@ -434,6 +435,8 @@
 	OP(bool, gup_must_unshare, (struct vm_area_struct *_Nullable vma, unsigned int flags, struct page *page),   \
 	   (vma, flags, page))                                                                                      \
 	OP(void, sanity_check_pinned_page, (struct page * page), (page))                                            \
+	OP(struct page *_Nullable, gup_pte_range, (pmd_t pmd, pmd_t * pmdp, unsigned long address,                  \
+	   unsigned int flags), (pmd, pmdp, address, flags))                                                        \
 	OP(void, unpin_user_page, (struct page * page), (page))                                                     \
 	OP(long, check_and_migrate_movable_pages,                                                                   \
 	   (unsigned long nr_pages, struct page *_Nullable *_Nonnull pages, unsigned int gup_flags),                \

@@ -170,6 +170,7 @@ struct mmu_gather {
 	bool fullmm, freed_tables, need_flush_all;
 	bool cleared; /* ptes or pmds since the last flush */
 	u8 nr, nr_tables;
+	u16 delayed; /* mask of the pages whose mappings count until the flush, from v6.2 on */
 	struct page *_Nullable pages[MMU_GATHER_BUNDLE];
 	struct page_table *_Nullable tables[MAX_PTRS_PER_PMD];
 };

@@ -18,6 +18,7 @@ func install_pgtable_generic_v6_5(_ ops: kernel_ops) {
     ops.pmd_none_or_trans_huge_or_clear_bad = pmd_none_or_trans_huge_or_clear_bad
     ops.pte_free_defer = pte_free_defer
     ops.tlb_remove_table_free = pte_free_defer
+    ops.tlb_delay_rmap = { _ in true }
 }
 
 // MARK: - From a pmd to its ptes
