@@ -17,7 +17,9 @@ func checkExclusive(_ census: Census) {
     }
     for number in 0..<Int(MAX_PINS) {
         let pin = kernel.pin(number).pointee
-        guard pin.exclusive != 0, let page = pin.page, let mm = kernel.mm_slot(Int(pin.mm)).pointee else { continue }
+        guard pin.exclusive != 0, let page = pin.page, let mm = kernel.mm_slot(Int(pin.mm)).pointee, mm.live else {
+            continue
+        }
         if mappedPage(mm, pin.address) !== page { reportViolation(VIOLATION_anon_exclusive, pin.address, 2) }
     }
 }

@@ -81,7 +81,7 @@ func userDataOverwritten(_ old: UInt64) {
 func userDataSharedWithDevice(_ mm: mm_struct, _ address: UInt, _ page: page) -> Bool {
     let huge = pmd_trans_huge(pmd_offset(mm, address).pointee)
     let exclusive = PageAnonExclusive(huge ? compound_head(page) : page)
-    guard PageAnon(page), exclusive, mappedPage(mm, address) === page, let vma = ops.find_vma(mm, address),
+    guard mm.live, PageAnon(page), exclusive, mappedPage(mm, address) === page, let vma = ops.find_vma(mm, address),
         vma_is_anonymous(vma)
     else { return false }
     for task in 0..<Int(MAX_TASKS) {

@@ -91,7 +91,9 @@ private func transfer(_ number: Int, write: Bool) -> Int {
     let pin = kernel.pin(number).pointee
     let page = pin.page!
     if page.free_state != UInt8(PAGE_in_use.rawValue) { reportViolation(VIOLATION_freed_reachable, 0, 0) }
-    let owner = pin.exclusive != 0 ? kernel.mm_slot(Int(pin.mm)).pointee : nil
+    let owner =
+        pin.exclusive != 0 && kernel.mm_slot(Int(pin.mm)).pointee?.live == true
+        ? kernel.mm_slot(Int(pin.mm)).pointee : nil
     if write {
         let token = newToken()
         if let owner {
