@@ -69,7 +69,7 @@ public let retractPageTables = Family(
         Pair("new", "new.c"),
     ],
     weights: [
-        "madvise": 3, "madvise MADV_COLLAPSE": 24, "khugepaged": 2, "mmap MAP_POPULATE": 5, "uffd_register": 3,
-        "uffd_copy": 3, "uffd_writeprotect": 3, "sva_bind_device": 4,
+        "madvise": 4, "madvise MADV_COLLAPSE": 24, "khugepaged": 3, "mmap MAP_POPULATE": 4, "uffd_register": 3,
+        "uffd_copy": 3, "uffd_writeprotect": 5, "sva_bind_device": 4, "mremap": 2,
     ],
     focused: true)
