@@ -32,7 +32,7 @@ import Testing
         #expect((listing["eras"] as? [String])?.contains("v5.13") == true)
         for part in ["families", "ops", "invariants"] { #expect(listing[part] is [Any]) }
         let text = try mmdiff("list", "eras").output
-        #expect(text == "eras\n  v5.13\n")
+        #expect(text == "eras\n  v5.13\n  v5.18-rc1\n  v6.5\n")
     }
 
     @Test func doctorFindsACompilerAndStartsAWorker() throws {

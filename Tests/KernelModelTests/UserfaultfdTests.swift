@@ -472,49 +472,5 @@ extension KernelModelTests {
                 }
             }
         }
-
-        // MARK: - Mutants
-
-        /// A kernel that forgets to leave a marker, where nothing else could tell.
-        @Test func aLostMarkerIsNoticed() {
-            func violations(_ mutant: (kernel_ops) -> Void) -> UInt32 {
-                TestMachine.violations(shape(), era: .v6_5, mutant: mutant) {
-                    mapMemory(0, shared: true)
-                    write()
-                    register(WP)
-                    protect()
-                    reclaim(base)
-                    _ = write()
-                }
-            }
-            #expect(violations { _ in } == 0)
-            let broken = violations {
-                $0.try_to_unmap_one = { page, vma, address, arg in
-                    let flags = vma.vm_flags
-                    vma.vm_flags &= ~VM_UFFD_WP
-                    defer { vma.vm_flags = flags }
-                    return originalUnmap(page, vma, address, arg)
-                }
-            }
-            #expect(broken == 1 << VIOLATION_lost_entry.rawValue)
-        }
-
-        /// Filled memory that is lost reads as zeros.
-        @Test func lostContentIsNoticed() {
-            func violations(_ mutant: (kernel_ops) -> Void) -> UInt32 {
-                TestMachine.violations(shape(), era: .v6_5, mutant: mutant) {
-                    mapMemory(0)
-                    register(MISSING)
-                    copy()
-                    perform(.uffd_unregister, Int(base), 4 * page)
-                    ops.zap_page_range(vma(), base, PAGE_SIZE)
-                    _ = read()
-                }
-            }
-            #expect(violations { _ in } == 1 << VIOLATION_user_data.rawValue)
-        }
     }
 }
-
-/// What the mutant of aLostMarkerIsNoticed() breaks.
-nonisolated(unsafe) private let originalUnmap = makeOperationsTable(Era.v6_5.install).try_to_unmap_one

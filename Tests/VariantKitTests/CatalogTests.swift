@@ -50,7 +50,7 @@ import Testing
         #expect(
             message { try catalog.pair("try_to_munlock..page_mlock.postd") }
                 == "no variant page_mlock.postd; did you mean page_mlock.posted? "
-                + "Known: try_to_munlock, page_mlock.posted, written_in.c, old, old, new, v5.13")
+                + "Known: try_to_munlock, page_mlock.posted, written_in.c, old, old, new, v5.13, v5.18-rc1, v6.5")
         #expect(message { try catalog.family("x") } == "no family x. Known: munlock-split, retract")
     }
 

@@ -79,10 +79,8 @@
 	OP(void, munlock_page, (struct page * page), (page))                                                        \
 	OP(void, mlock_page_drain, (int cpu), (cpu))                                                                \
 	OP(bool, need_mlock_page_drain, (int cpu), (cpu))                                                           \
-	OP(int, mlock_fixup,                                                                                        \
-	   (struct vm_area_struct * vma, struct vm_area_struct *_Nullable *_Nonnull prev, unsigned long start,      \
-	    unsigned long end, unsigned long newflags),                                                             \
-	   (vma, prev, start, end, newflags))                                                                       \
+	OP(int, mlock_fixup, (struct vm_area_struct * vma, struct vm_area_struct *_Nullable *_Nonnull prev,         \
+	   unsigned long start, unsigned long end, unsigned long newflags), (vma, prev, start, end, newflags))      \
 	OP(long, do_mlock, (unsigned long start, unsigned long len, unsigned long flags), (start, len, flags))      \
 	OP(long, do_munlock, (unsigned long start, unsigned long len), (start, len))                                \
 	OP(long, do_mlockall, (unsigned long flags), (flags))                                                       \
@@ -173,10 +171,8 @@
 	OP(pte_t *_Nullable, __pte_offset_map,                                                                      \
 	   (pmd_t * pmd, unsigned long address, pmd_t *_Nullable pmdvalp, const char *function),                    \
 	   (pmd, address, pmdvalp, function))                                                                       \
-	OP(pte_t *_Nullable, __pte_offset_map_lock,                                                                 \
-	   (struct mm_struct * mm, pmd_t *pmd, unsigned long address, spinlock_t *_Nullable *_Nonnull ptlp,         \
-	    const char *function),                                                                                  \
-	   (mm, pmd, address, ptlp, function))                                                                      \
+	OP(pte_t *_Nullable, __pte_offset_map_lock, (struct mm_struct * mm, pmd_t *pmd, unsigned long address,      \
+	   spinlock_t *_Nullable *_Nonnull ptlp, const char *function), (mm, pmd, address, ptlp, function))         \
 	OP(void, pte_unmap, (pte_t * pte), (pte))                                                                   \
 	OP(bool, pmd_trans_unstable, (pmd_t * pmd, const char *function), (pmd, function))                          \
 	OP(bool, pmd_none_or_trans_huge_or_clear_bad, (pmd_t * pmd, const char *function), (pmd, function))         \
@@ -193,26 +189,19 @@
 	OP(int, zap_huge_pmd,                                                                                       \
 	   (struct mmu_gather * tlb, struct vm_area_struct *vma, pmd_t *pmd, unsigned long address),                \
 	   (tlb, vma, pmd, address))                                                                                \
-	OP(int, change_huge_pmd,                                                                                    \
-	   (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address, unsigned long prot,                     \
-	    unsigned long cp_flags),                                                                                \
-	   (vma, pmd, address, prot, cp_flags))                                                                     \
-	OP(bool, move_huge_pmd,                                                                                     \
-	   (struct vm_area_struct * vma, unsigned long old_address, unsigned long new_address, pmd_t *old_pmd,      \
-	    pmd_t *new_pmd),                                                                                        \
-	   (vma, old_address, new_address, old_pmd, new_pmd))                                                       \
-	OP(bool, madvise_free_huge_pmd,                                                                             \
-	   (struct mmu_gather * tlb, struct vm_area_struct *vma, pmd_t *pmd, unsigned long address,                 \
-	    unsigned long next),                                                                                    \
-	   (tlb, vma, pmd, address, next))                                                                          \
+	OP(int, change_huge_pmd, (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address,                   \
+	   unsigned long prot, unsigned long cp_flags), (vma, pmd, address, prot, cp_flags))                        \
+	OP(bool, move_huge_pmd, (struct vm_area_struct * vma, unsigned long old_address,                            \
+	   unsigned long new_address, pmd_t *old_pmd, pmd_t *new_pmd), (vma, old_address, new_address, old_pmd,     \
+	   new_pmd))                                                                                                \
+	OP(bool, madvise_free_huge_pmd, (struct mmu_gather * tlb, struct vm_area_struct *vma, pmd_t *pmd,           \
+	   unsigned long address, unsigned long next), (tlb, vma, pmd, address, next))                              \
 	OP(struct page *_Nullable, follow_trans_huge_pmd,                                                           \
 	   (struct vm_area_struct * vma, unsigned long address, pmd_t *pmd, unsigned int flags),                    \
 	   (vma, address, pmd, flags))                                                                              \
 	OP(spinlock_t *_Nullable, pmd_trans_huge_lock, (pmd_t * pmd, struct vm_area_struct *vma), (pmd, vma))       \
-	OP(void, __split_huge_pmd,                                                                                  \
-	   (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address, bool freeze,                            \
-	    struct page *_Nullable page),                                                                           \
-	   (vma, pmd, address, freeze, page))                                                                       \
+	OP(void, __split_huge_pmd, (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address, bool freeze,    \
+	   struct page *_Nullable page), (vma, pmd, address, freeze, page))                                         \
 	OP(void, __split_huge_pmd_locked,                                                                           \
 	   (struct vm_area_struct * vma, pmd_t *pmd, unsigned long haddr, bool freeze), (vma, pmd, haddr, freeze))  \
 	OP(void, split_huge_pmd, (struct vm_area_struct * vma, pmd_t *pmd, unsigned long address),                  \
@@ -239,32 +228,22 @@
 	OP(bool, hugepage_vma_check,                                                                                \
 	   (struct vm_area_struct * vma, unsigned long vm_flags, bool smaps, bool in_pf, bool enforce_sysfs),       \
 	   (vma, vm_flags, smaps, in_pf, enforce_sysfs))                                                            \
-	OP(int, khugepaged_scan_file,                                                                               \
-	   (struct mm_struct * mm, unsigned long address, struct address_space *mapping, pgoff_t start,             \
-	    struct collapse_control *cc),                                                                           \
-	   (mm, address, mapping, start, cc))                                                                       \
-	OP(int, khugepaged_scan_pmd,                                                                                \
-	   (struct mm_struct * mm, struct vm_area_struct *vma, unsigned long address, bool *mmap_locked,            \
-	    struct collapse_control *cc),                                                                           \
-	   (mm, vma, address, mmap_locked, cc))                                                                     \
-	OP(int, collapse_file,                                                                                      \
-	   (struct mm_struct * mm, unsigned long address, struct address_space *mapping, pgoff_t start,             \
-	    struct collapse_control *cc),                                                                           \
-	   (mm, address, mapping, start, cc))                                                                       \
-	OP(int, collapse_huge_page,                                                                                 \
-	   (struct mm_struct * mm, unsigned long address, int referenced, int unmapped,                             \
-	    struct collapse_control *cc),                                                                           \
-	   (mm, address, referenced, unmapped, cc))                                                                 \
-	OP(int, retract_page_tables,                                                                                \
-	   (struct address_space * mapping, pgoff_t pgoff, struct mm_struct *target_mm, unsigned long target_addr,  \
-	    struct page *hpage, struct collapse_control *cc),                                                       \
-	   (mapping, pgoff, target_mm, target_addr, hpage, cc))                                                     \
+	OP(int, khugepaged_scan_file, (struct mm_struct * mm, unsigned long address,                                \
+	   struct address_space *mapping, pgoff_t start, struct collapse_control *cc), (mm, address, mapping,       \
+	   start, cc))                                                                                              \
+	OP(int, khugepaged_scan_pmd, (struct mm_struct * mm, struct vm_area_struct *vma, unsigned long address,     \
+	   bool *mmap_locked, struct collapse_control *cc), (mm, vma, address, mmap_locked, cc))                    \
+	OP(int, collapse_file, (struct mm_struct * mm, unsigned long address, struct address_space *mapping,        \
+	   pgoff_t start, struct collapse_control *cc), (mm, address, mapping, start, cc))                          \
+	OP(int, collapse_huge_page, (struct mm_struct * mm, unsigned long address, int referenced, int unmapped,    \
+	   struct collapse_control *cc), (mm, address, referenced, unmapped, cc))                                   \
+	OP(int, retract_page_tables, (struct address_space * mapping, pgoff_t pgoff, struct mm_struct *target_mm,   \
+	   unsigned long target_addr, struct page *hpage, struct collapse_control *cc), (mapping, pgoff,            \
+	   target_mm, target_addr, hpage, cc))                                                                      \
 	OP(int, collapse_pte_mapped_thp, (struct mm_struct * mm, unsigned long address, bool install_pmd),          \
 	   (mm, address, install_pmd))                                                                              \
-	OP(long, madvise_collapse,                                                                                  \
-	   (struct vm_area_struct * vma, struct vm_area_struct *_Nullable *_Nonnull prev, unsigned long start,      \
-	    unsigned long end),                                                                                     \
-	   (vma, prev, start, end))                                                                                 \
+	OP(long, madvise_collapse, (struct vm_area_struct * vma, struct vm_area_struct *_Nullable *_Nonnull prev,   \
+	   unsigned long start, unsigned long end), (vma, prev, start, end))                                        \
 	OP(void, shmem_mmap, (struct address_space * mapping, struct vm_area_struct *vma), (mapping, vma))          \
 	/* mm/migrate.c, mm/compaction.c */                                                                         \
 	OP(int, migrate_pages, (struct list_head * from, int nid, int mode, int reason), (from, nid, mode, reason)) \
@@ -285,10 +264,9 @@
 	OP(long, do_move_pages, (unsigned long start, unsigned long len, int nid, int flags),                       \
 	   (start, len, nid, flags))                                                                                \
 	OP(long, compact_zone, (int nid, int order), (nid, order))                                                                    \
-	OP(int, migrate_misplaced_transhuge_page,                                                                   \
-	   (struct mm_struct * mm, struct vm_area_struct *vma, pmd_t *pmd, pmd_t entry, unsigned long address,      \
-	    struct page *page, int nid),                                                                            \
-	   (mm, vma, pmd, entry, address, page, nid))                                                               \
+	OP(int, migrate_misplaced_transhuge_page, (struct mm_struct * mm, struct vm_area_struct *vma, pmd_t *pmd,   \
+	   pmd_t entry, unsigned long address, struct page *page, int nid), (mm, vma, pmd, entry, address, page,    \
+	   nid))                                                                                                    \
 	OP(int, migrate_misplaced_page, (struct page * page, struct vm_area_struct *vma, int nid),                  \
 	   (page, vma, nid))                                                                                        \
 	OP(int, set_pmd_migration_entry, (struct page_vma_mapped_walk * pvmw, struct page *page), (pvmw, page))    \
@@ -353,37 +331,29 @@
 	/* mm/mmap.c */                                                                                             \
 	OP(struct vm_area_struct *_Nullable, find_vma, (struct mm_struct * mm, unsigned long address),              \
 	   (mm, address))                                                                                           \
-	OP(unsigned long, get_unmapped_area,                                                                        \
-	   (struct address_space * _Nullable file, unsigned long address, unsigned long len, pgoff_t pgoff,         \
-	    unsigned long flags),                                                                                   \
-	   (file, address, len, pgoff, flags))                                                                      \
-	OP(unsigned long, do_mmap,                                                                                  \
-	   (struct address_space * _Nullable file, unsigned long address, unsigned long len, unsigned long prot,    \
-	    unsigned long flags, pgoff_t pgoff, unsigned long *populate),                                           \
+	OP(unsigned long, get_unmapped_area, (struct address_space * _Nullable file, unsigned long address,         \
+	   unsigned long len, pgoff_t pgoff, unsigned long flags), (file, address, len, pgoff, flags))              \
+	OP(unsigned long, do_mmap, (struct address_space * _Nullable file, unsigned long address,                   \
+	   unsigned long len, unsigned long prot, unsigned long flags, pgoff_t pgoff, unsigned long *populate),     \
 	   (file, address, len, prot, flags, pgoff, populate))                                                      \
-	OP(long, vm_mmap_pgoff,                                                                                     \
-	   (struct address_space * _Nullable file, unsigned long address, unsigned long len, unsigned long prot,    \
-	    unsigned long flags, pgoff_t pgoff),                                                                    \
-	   (file, address, len, prot, flags, pgoff))                                                                \
+	OP(long, vm_mmap_pgoff, (struct address_space * _Nullable file, unsigned long address, unsigned long len,   \
+	   unsigned long prot, unsigned long flags, pgoff_t pgoff), (file, address, len, prot, flags, pgoff))       \
 	OP(int, __do_munmap, (struct mm_struct * mm, unsigned long start, unsigned long len, bool downgrade),       \
 	   (mm, start, len, downgrade))                                                                             \
 	OP(int, do_munmap, (struct mm_struct * mm, unsigned long start, unsigned long len), (mm, start, len))       \
 	OP(long, __vm_munmap, (unsigned long start, unsigned long len, bool downgrade), (start, len, downgrade))    \
-	OP(int, __vma_adjust,                                                                                       \
-	   (struct vm_area_struct * vma, unsigned long start, unsigned long end, pgoff_t pgoff,                     \
-	    struct vm_area_struct *_Nullable insert, struct vm_area_struct *_Nullable expand),                      \
+	OP(int, __vma_adjust, (struct vm_area_struct * vma, unsigned long start, unsigned long end,                 \
+	   pgoff_t pgoff, struct vm_area_struct *_Nullable insert, struct vm_area_struct *_Nullable expand),        \
 	   (vma, start, end, pgoff, insert, expand))                                                                \
-	OP(struct vm_area_struct *_Nullable, vma_merge,                                                             \
-	   (struct mm_struct * mm, struct vm_area_struct *_Nullable prev, unsigned long start, unsigned long end,   \
-	    unsigned long vm_flags, struct anon_vma *_Nullable anon_vma, struct address_space *_Nullable file,      \
-	    pgoff_t pgoff),                                                                                         \
-	   (mm, prev, start, end, vm_flags, anon_vma, file, pgoff))                                                 \
+	OP(struct vm_area_struct *_Nullable, vma_merge, (struct mm_struct * mm,                                     \
+	   struct vm_area_struct *_Nullable prev, unsigned long start, unsigned long end, unsigned long vm_flags,   \
+	   struct anon_vma *_Nullable anon_vma, struct address_space *_Nullable file, pgoff_t pgoff), (mm, prev,    \
+	   start, end, vm_flags, anon_vma, file, pgoff))                                                            \
 	OP(int, split_vma, (struct mm_struct * mm, struct vm_area_struct *vma, unsigned long address, bool below),  \
 	   (mm, vma, address, below))                                                                               \
-	OP(struct vm_area_struct *_Nullable, copy_vma,                                                              \
-	   (struct vm_area_struct * _Nonnull *_Nonnull vmap, unsigned long address, unsigned long len,              \
-	    pgoff_t pgoff, bool *need_rmap_locks),                                                                  \
-	   (vmap, address, len, pgoff, need_rmap_locks))                                                            \
+	OP(struct vm_area_struct *_Nullable, copy_vma, (struct vm_area_struct * _Nonnull *_Nonnull vmap,            \
+	   unsigned long address, unsigned long len, pgoff_t pgoff, bool *need_rmap_locks), (vmap, address, len,    \
+	   pgoff, need_rmap_locks))                                                                                 \
 	OP(void, unlink_file_vma, (struct vm_area_struct * vma), (vma))                                             \
 	/* include/linux/mm.h, include/linux/mmap_lock.h, mm/memory.c: locks of single vmas */                      \
 	OP(struct vm_area_struct *_Nullable, lock_vma_under_rcu, (struct mm_struct * mm, unsigned long address),    \
@@ -405,18 +375,13 @@
 	OP(long, do_mprotect, (unsigned long start, unsigned long len, unsigned long prot), (start, len, prot))     \
 	OP(bool, vma_wants_manual_pte_write_upgrade, (struct vm_area_struct * vma), (vma))                          \
 	OP(swp_entry_t, write_protected_migration_entry, (swp_entry_t entry), (entry))                              \
-	OP(unsigned long, change_protection,                                                                        \
-	   (struct vm_area_struct * vma, unsigned long start, unsigned long end, unsigned long prot,                \
-	    unsigned long cp_flags),                                                                                \
-	   (vma, start, end, prot, cp_flags))                                                                       \
-	OP(unsigned long, move_page_tables,                                                                         \
-	   (struct vm_area_struct * vma, unsigned long old_addr, struct vm_area_struct *new_vma,                    \
-	    unsigned long new_addr, unsigned long len, bool need_rmap_locks),                                       \
+	OP(unsigned long, change_protection, (struct vm_area_struct * vma, unsigned long start,                     \
+	   unsigned long end, unsigned long prot, unsigned long cp_flags), (vma, start, end, prot, cp_flags))       \
+	OP(unsigned long, move_page_tables, (struct vm_area_struct * vma, unsigned long old_addr,                   \
+	   struct vm_area_struct *new_vma, unsigned long new_addr, unsigned long len, bool need_rmap_locks),        \
 	   (vma, old_addr, new_vma, new_addr, len, need_rmap_locks))                                                \
-	OP(long, do_mremap,                                                                                         \
-	   (unsigned long address, unsigned long old_len, unsigned long new_len, unsigned long flags,               \
-	    unsigned long new_address),                                                                             \
-	   (address, old_len, new_len, flags, new_address))                                                         \
+	OP(long, do_mremap, (unsigned long address, unsigned long old_len, unsigned long new_len,                   \
+	   unsigned long flags, unsigned long new_address), (address, old_len, new_len, flags, new_address))        \
 	OP(long, do_madvise, (unsigned long start, unsigned long len, int advice), (start, len, advice))            \
 	OP(long, do_msync, (unsigned long start, unsigned long len, int flags), (start, len, flags))                \
 	/* mm/gup.c */                                                                                              \
@@ -444,9 +409,8 @@
 	/* fs/userfaultfd.c, mm/userfaultfd.c: from v5.18-rc1 on */                                                \
 	OP(vm_fault_t, handle_userfault, (struct vm_fault * vmf, unsigned long reason), (vmf, reason))              \
 	OP(bool, vma_can_userfault, (struct vm_area_struct * vma, unsigned long vm_flags), (vma, vm_flags))         \
-	OP(long, userfaultfd_register,                                                                              \
-	   (unsigned long start, unsigned long len, unsigned long mode, unsigned int features),                     \
-	   (start, len, mode, features))                                                                            \
+	OP(long, userfaultfd_register, (unsigned long start, unsigned long len, unsigned long mode,                 \
+	   unsigned int features), (start, len, mode, features))                                                    \
 	OP(long, userfaultfd_unregister, (unsigned long start, unsigned long len), (start, len))                    \
 	OP(long, userfaultfd_copy, (unsigned long dst, unsigned long len, unsigned long mode, u64 token),           \
 	   (dst, len, mode, token))                                                                                 \
@@ -460,20 +424,15 @@
 	OP(long, userfaultfd_release, (void), ())                                                                   \
 	OP(void, dup_userfaultfd, (struct vm_area_struct * vma), (vma))                                             \
 	OP(void, mremap_userfaultfd_prep, (struct vm_area_struct * vma), (vma))                                     \
-	OP(long, mfill_atomic,                                                                                      \
-	   (struct mm_struct * dst_mm, unsigned long dst_start, unsigned long len, unsigned int flags, u64 token),  \
-	   (dst_mm, dst_start, len, flags, token))                                                                  \
-	OP(int, mfill_atomic_install_pte,                                                                           \
-	   (pmd_t * dst_pmd, struct vm_area_struct *dst_vma, unsigned long dst_addr, struct page *page,             \
-	    bool newly_allocated, unsigned int flags),                                                              \
-	   (dst_pmd, dst_vma, dst_addr, page, newly_allocated, flags))                                              \
-	OP(int, shmem_mfill_atomic_pte,                                                                             \
-	   (pmd_t * dst_pmd, struct vm_area_struct *dst_vma, unsigned long dst_addr, unsigned int flags,            \
-	    u64 token),                                                                                             \
-	   (dst_pmd, dst_vma, dst_addr, flags, token))                                                              \
-	OP(int, mwriteprotect_range,                                                                                \
-	   (struct mm_struct * dst_mm, unsigned long start, unsigned long len, bool enable_wp),                     \
-	   (dst_mm, start, len, enable_wp))                                                                         \
+	OP(long, mfill_atomic, (struct mm_struct * dst_mm, unsigned long dst_start, unsigned long len,              \
+	   unsigned int flags, u64 token), (dst_mm, dst_start, len, flags, token))                                  \
+	OP(int, mfill_atomic_install_pte, (pmd_t * dst_pmd, struct vm_area_struct *dst_vma,                         \
+	   unsigned long dst_addr, struct page *page, bool newly_allocated, unsigned int flags), (dst_pmd,          \
+	   dst_vma, dst_addr, page, newly_allocated, flags))                                                        \
+	OP(int, shmem_mfill_atomic_pte, (pmd_t * dst_pmd, struct vm_area_struct *dst_vma, unsigned long dst_addr,   \
+	   unsigned int flags, u64 token), (dst_pmd, dst_vma, dst_addr, flags, token))                              \
+	OP(int, mwriteprotect_range, (struct mm_struct * dst_mm, unsigned long start, unsigned long len,            \
+	   bool enable_wp), (dst_mm, start, len, enable_wp))                                                        \
 	/* mm/mmu_notifier.c */                                                                                     \
 	OP(void, mmu_notifier_invalidate_range_start, (struct mmu_notifier_range * range), (range))                 \
 	OP(void, mmu_notifier_invalidate_range_end, (struct mmu_notifier_range * range), (range))                   \
