@@ -44,7 +44,7 @@ struct RunCommand: ParsableCommand {
 
     @OptionGroup var output: OutputOptions
 
-    private static let defaultSeconds = 12.0
+    private static let defaultSeconds = 10.0
 
     func validate() throws {
         for (name, value) in [("--traces", traces ?? 1), ("--schedules", schedules), ("--jobs", jobs)]

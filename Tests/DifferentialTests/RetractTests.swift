@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The family retract-page-tables: what the patch is known to have done, on traces that get there, and that claims
+// cover what they say and nothing else.
+
+import KernelModel
+import RetractPageTables
+import Simulation
+import Testing
+import Traces
+import VariantKit
+
+@testable import Differential
+
+private let shared = """
+      p0 mmap(0x8000, 0x8000, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_FIXED|MAP_POPULATE, f0, 0)
+    """
+
+private func trace(_ setup: String, _ tasks: String) throws -> Trace {
+    try parse(
+        """
+        mmdiff trace 1
+        era v6.5
+        machine cpus=2 nodes=1 pages=32 ptes=8 pmds=4 swap=2 pagevec=15
+        file f0 shmem pages=8
+        setup
+        \(shared)
+        \(setup)
+        \(tasks)
+
+        """)
+}
+
+private func parse(_ text: String) throws -> Trace {
+    try Trace(parsing: Array(text.utf8), file: "test", eras: Vocabulary.all)
+}
+
+private func campaign(
+    _ base: String, _ patched: String, _ source: TraceSource, traces count: Int, claims: [Claim]? = nil
+) throws -> Campaign {
+    var configuration = CampaignConfiguration()
+    configuration.traces = count
+    configuration.focused = true
+    let pair = try PairOfMachines(
+        base: #require(retractPageTables.variant(base)), patched: #require(retractPageTables.variant(patched)),
+        arenas: arenas)
+    let campaign = Campaign(
+        pair, source, Vocabulary(.v6_5), claims: claims ?? retractPageTables.claims(base: base, patched: patched),
+        configuration: configuration)
+    campaign.run()
+    return campaign
+}
+
+extension DifferentialTests {
+    @Suite struct RetractTests {
+        /// What only the first posting breaks on the trace.
+        private func lost(_ setup: String, _ tasks: String) throws -> Set<String> {
+            let campaign = try campaign("new.v1", "new", .given(trace(setup, tasks)), traces: 8)
+            for finding in campaign.findings where finding.level == "invariants" {
+                #expect(finding.direction == .lost, "\(finding.key)")
+            }
+            return Set(campaign.findings.filter { $0.direction == .lost }.flatMap(\.broken).map(\.name))
+        }
+
+        @Test func markersVanishWithTheTableOfTheFirstPosting() throws {
+            let lost = try lost(
+                "",
+                """
+                task t0 p0 cpu=0
+                  madvise(0x8000, 0x8000, MADV_COLLAPSE)
+                task t1 p0 cpu=1
+                  uffd_register(0x8000, 0x8000, WP)
+                  uffd_writeprotect(0xa000, 0x1000, WP)
+                """)
+            #expect(lost == ["table-in-use"])
+        }
+
+        @Test func pagesOfUserfaultfdVanishWithTheTableOfTheFirstPosting() throws {
+            let lost = try lost(
+                """
+                  p0 mmap(0x10000, 0x8000, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_FIXED, f0, 0)
+                  p0 read(0x10000)
+                  p0 uffd_register(0x10000, 0x8000, MISSING)
+                """,
+                """
+                task t0 p0 cpu=0
+                  madvise(0x8000, 0x8000, MADV_COLLAPSE)
+                task t1 p0 cpu=1
+                  uffd_copy(0x12000, 0x1000, 0)
+                """)
+            #expect(lost.isSuperset(of: ["table-in-use", "leak"]))
+        }
+
+        @Test func anIOMMUWalksTheFreedTableOfTheFirstPosting() throws {
+            let lost = try lost(
+                "  p0 sva_bind_device()",
+                """
+                task t0 p0 cpu=0
+                  madvise(0x8000, 0x8000, MADV_COLLAPSE)
+                task t1 device cpu=1
+                  sva_read(p0, 0xa000)
+                  sva_read(p0, 0xb000)
+                """)
+            #expect(lost.contains("freed-reachable"))
+        }
+
+        // MARK: Claims
+
+        /// The other mapping keeps its table before the patch, and khugepaged is to come for it.
+        private let otherMapping = (
+            setup: """
+              p0 madvise(0x8000, 0x8000, MADV_HUGEPAGE)
+              p0 fork(p1)
+              p1 read(0x8000)
+            """,
+            tasks: """
+            task t0 p0 cpu=0
+              madvise(0x8000, 0x8000, MADV_COLLAPSE)
+            """
+        )
+
+        @Test func allMappingsLoseTheirTableAsClaimed() throws {
+            let campaign = try campaign(
+                "old", "new", .given(trace(otherMapping.setup, otherMapping.tasks)), traces: 1)
+            let expected = campaign.findings.filter { $0.verdict == .expected && $0.level == "state" }
+            #expect(expected.map(\.key) == ["state lost process.nr_ptes"])
+            #expect(campaign.findings.allSatisfy { !$0.verdict.isUnexpected })
+        }
+
+        @Test func withoutAClaimItIsDivergent() throws {
+            let campaign = try campaign(
+                "old", "new", .given(trace(otherMapping.setup, otherMapping.tasks)), traces: 1, claims: [])
+            #expect(campaign.findings.contains { $0.level == "state" && $0.verdict == .divergent })
+        }
+
+        @Test func aClaimTheOtherWayDoesNotCover() throws {
+            let claim = Claim(.state, "process.nr_ptes", .new, "more tables")
+            let campaign = try campaign(
+                "old", "new", .given(trace(otherMapping.setup, otherMapping.tasks)), traces: 1, claims: [claim])
+            #expect(campaign.findings.contains { $0.key == "state lost process.nr_ptes" && $0.verdict == .divergent })
+        }
+
+        @Test func aResultIsClaimedByItsValues() throws {
+            // The child has no page table to map the huge page by.
+            let source = try TraceSource.given(
+                trace(
+                    "  p0 fork(p1)",
+                    """
+                    task t0 p1 cpu=0
+                      madvise(0x8000, 0x8000, MADV_COLLAPSE)
+                    """))
+            let keys = { (campaign: Campaign) in
+                campaign.findings.filter { $0.level == "abi" }.map { "\($0.key) \($0.verdict.rawValue)" }
+            }
+            #expect(
+                try keys(campaign("old", "new", source, traces: 1)).sorted() == [
+                    "abi lost results.madvise expected", "abi new results.madvise expected",
+                ])
+            let other = [Claim(result: "madvise", -11, becomes: 0, "another errno")]
+            #expect(
+                try keys(campaign("old", "new", source, traces: 1, claims: other)).sorted() == [
+                    "abi lost results.madvise divergent", "abi new results.madvise divergent",
+                ])
+        }
+
+        @Test func claimsAreAboutFieldsThatCanBeLeftOut() {
+            for pair in retractPageTables.pairs {
+                for claim in pair.claims where claim.level == .state {
+                    #expect(ClaimableFields(named: claim.subject) != nil, "\(claim.subject)")
+                }
+                for claim in pair.claims where claim.level == .abi { #expect(claim.values != nil) }
+            }
+        }
+
+        @Test func swiftEqualsC() throws {
+            let generator = Generator(Vocabulary(.v6_5), weights: retractPageTables.weights)
+            let campaign = try campaign("new", "new.c", .generator(generator), traces: 150)
+            for finding in campaign.findings where finding.direction != .both {
+                Issue.record("\(finding.key): \(finding.difference)\n\(finding.trace)")
+            }
+            #expect(campaign.progress.reached > 0)
+        }
+    }
+}
