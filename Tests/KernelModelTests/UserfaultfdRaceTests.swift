@@ -343,8 +343,11 @@ extension KernelModelTests {
                 setup()
             }
             let racers: [TestMachine.Racer] = [
-                .init(0) { perform(access, Int(base)) },
-                .init(1) { perform(.madvise_with_collapse, Int(base), 8 * page, Int(MADV_COLLAPSE)) },
+                .init(1) {
+                    perform(.madvise_with_collapse, Int(base), 8 * page, Int(MADV_COLLAPSE))
+                    become(0)
+                    perform(access, Int(base))
+                }, .init(0) { perform(.madvise, Int(base) + 4 * page, page, Int(MADV_COLD)) },
             ]
             TestMachine.race(
                 shape(), era: .v6_5, sourceLocation: sourceLocation, setup: prepare, racers[0], racers[1])
