@@ -151,7 +151,7 @@ public final class Campaign {
     /// How often a subject may turn out to be reachable on both sides before it is taken to be so.
     private static let dismissals = 6
     /// How many candidates may stay undecided before no more are tried: each costs seconds.
-    private static let undecidedLimit = 12
+    private static let undecidedLimit = 5
 
     // MARK: Candidates
 

@@ -40,4 +40,8 @@ public let mlockDrain = Family(
         Pair("undrained", "drained", claims: fewerAttempts),
         Pair("drained.walk", "drained", claims: drainInsideTheWalk),
     ],
-    weights: ["mlock": 3, "mlock2": 2, "mlockall": 2, "compact": 4, "change_prot_numa": 4, "pin": 3])
+    weights: [
+        "mlock": 3, "mlock2": 2, "mlockall": 2, "compact": 4, "change_prot_numa": 4, "pin": 3, "khugepaged": 4,
+        "madvise": 2,
+        "madvise MADV_HUGEPAGE": 6,
+    ])
