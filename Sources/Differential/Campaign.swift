@@ -183,7 +183,8 @@ public final class Campaign {
             // On the cut-down trace less differs.
             let (finalLevel, finalSubject) = final.subject(
                 Candidate(side: settled.side, essence: final.essence(settled.side), seed: candidate.seed), likeness)
-            var finding = final.finding(finalLevel, direction, finalSubject, settled, candidate.seed)
+            var finding = final.finding(
+                finalLevel, direction, finalSubject.isEmpty ? subject : finalSubject, settled, candidate.seed)
             if finding.verdict == .divergent, finalLevel == Level.abi.rawValue,
                 let claim = claims.covering(final.changedResults)
             {
