@@ -78,7 +78,7 @@ public let invariants: [Invariant] = [
         rule: "a page that is marked exclusive has one mapping, and one that was pinned so stays mapped"),
     Invariant(
         kind: VIOLATION_table_in_use.rawValue, name: "table-in-use",
-        rule: "a page table that walkers may still look at is empty when it is given up"),
+        rule: "a page table that walkers may still look at maps nothing when it is given up"),
 ]
 
 /// Checks the machine at rest.  Call it after a drain of all CPUs, when no task runs.

@@ -157,13 +157,7 @@ extension Draft {
         if let mmap = generator.vocabulary[KnownOperation.mmap] {
             for _ in 0..<mappings {
                 steps.append(SetupStep(.process(0), drawStep(mmap, .process(0))))
-                // Rarely would advice come by chance before the first touch of a range that fits.
-                if random.chance(60), let advice = adviceForHugePages() {
-                    steps.append(SetupStep(.process(0), advice))
-                }
-                if generator.habits.collapse {
-                    steps += drawFirstAccesses().map { SetupStep(.process(0), $0) }
-                }
+                steps += drawFirstUse().map { SetupStep(.process(0), $0) }
             }
         }
         hotPage = drawHotPage()
@@ -195,7 +189,7 @@ extension Draft {
     }
 
     private mutating func append(_ operation: Operation?, by performer: Performer, to steps: inout [SetupStep]) {
-        guard let operation else { return }
+        guard let operation, operation.createdProcess == nil || spaces.contains(where: { $0 == nil }) else { return }
         steps.append(SetupStep(performer, drawStep(operation, performer)))
     }
 

@@ -9,14 +9,15 @@ import KernelModel
 struct Habits: Sendable {
     /// Somebody collapses ranges to huge pages: khugepaged, or MADV_COLLAPSE.
     let collapse: Bool
+    /// Programs can ask for it; otherwise it is khugepaged that finds what is advised and in use.
+    let collapseOnRequest: Bool
     /// A userfaultfd watches ranges.
     let watch: Bool
 
     init(_ vocabulary: Vocabulary) {
         let madvise = vocabulary[KnownOperation.madvise]
-        collapse =
-            vocabulary[KnownOperation.khugepaged] != nil
-            || madvise?.choice?.contains { $0.name == "MADV_COLLAPSE" } ?? false
+        collapseOnRequest = madvise?.choice?.contains { $0.name == "MADV_COLLAPSE" } ?? false
+        collapse = collapseOnRequest || vocabulary[KnownOperation.khugepaged] != nil
         watch = vocabulary[KnownOperation.register]?.flags != nil
     }
 }
@@ -55,7 +56,10 @@ extension Draft {
     mutating func drawHugeFile(_ machine: MachineShape) -> MachineShape.File {
         let kind: MachineShape.File.Kind = random.draw([(.shmem, 80), (.disk, 20)])
         let tables = 2 * machine.ptrsPerPte <= MachineShape.fileSizeRange.upperBound && random.chance(20) ? 2 : 1
-        let (huge, onAdvice) = random.draw([((true, false), 40), ((true, true), 20), ((false, false), 40)])
+        let (huge, onAdvice) = random.draw(
+            generator.habits.collapseOnRequest
+                ? [((true, false), 40), ((true, true), 20), ((false, false), 40)]
+                : [((true, false), 30), ((true, true), 70)])
         return MachineShape.File(
             kind: kind, size: tables * machine.ptrsPerPte, huge: kind == .shmem && huge, onAdvice: onAdvice)
     }
@@ -93,8 +97,19 @@ extension Draft {
             ])
     }
 
+    /// What a program does with the newest mapping of process 0 before anything else.  Rarely would advice come by chance
+    /// before the first touch of a range that fits, and as rarely behind it, where khugepaged alone can heed it.
+    mutating func drawFirstUse() -> [Step] {
+        let advice = random.chance(60) ? adviceForHugePages().map { [$0] } ?? [] : []
+        guard generator.habits.collapse else { return advice }
+        let accesses = drawFirstAccesses()
+        guard !generator.habits.collapseOnRequest, random.chance(60) else { return advice + accesses }
+        // Allocators advise what they give out again and again.
+        return accesses + advice + (random.chance(50) ? advice : [])
+    }
+
     /// What is there to be collapsed: accesses to some pages of the newest mapping.
-    mutating func drawFirstAccesses() -> [Step] {
+    private mutating func drawFirstAccesses() -> [Step] {
         guard let mapping = spaces[0]?.mappings.last, tableWithin(mapping) != nil, random.chance(60) else { return [] }
         return (0..<1 + random.below(3)).compactMap { _ in
             let writes = mapping.isWritable && random.chance(70)

@@ -91,7 +91,7 @@ private func pte_free_defer(_ mm: mm_struct, _ table: page_table) {
 /// What is still there goes unseen: pages that nobody unmaps, markers that nobody finds.
 private func checkTableIsEmpty(_ table: page_table) {
     for index in 0..<Int(kernel.ptrs_per_pte) where !pte_none(table.entry(index).pointee) {
-        reportViolation(VIOLATION_table_in_use, UInt(index), UInt(table.entry(index).pointee.pte & 1))
-        return
+        let isMarker = is_pte_marker(table.entry(index).pointee)
+        reportViolation(isMarker ? VIOLATION_lost_entry : VIOLATION_table_in_use, UInt(index), 0)
     }
 }
