@@ -125,7 +125,7 @@ public final class Campaign {
 
     private func runTrace(_ number: Int) {
         let trace = source.trace(configuration.seed, number)
-        guard let compiled = try? CompiledTrace(trace, vocabulary), pair.load(compiled) else {
+        guard let compiled = try? CompiledTrace(trace, vocabulary), pair.load(compiled, alike: false) else {
             progress.skipped += 1
             return
         }

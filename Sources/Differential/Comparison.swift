@@ -12,6 +12,8 @@ import VariantKit
 public final class PairOfMachines {
     public let base: Machine
     public let patched: Machine
+    /// The order of the second machine's memory, where that is another.
+    private let permutation: UInt64
     /// When to give up settling a difference; nil: never.
     var deadline: ContinuousClock.Instant?
 
@@ -26,10 +28,10 @@ public final class PairOfMachines {
 
     init(base: Variant, patched: Variant, permuted: Bool = true, arenas: (Arena, Arena)) throws {
         guard let era = Era.named(base.era) else { throw UnknownEra(name: base.era) }
+        permutation = permuted ? 1 : 0
         self.base = Machine(arena: arenas.0, operations: operationsTable(era, base))
         self.patched = Machine(
-            arena: arenas.1, operations: operationsTable(era, patched),
-            layout: permuted ? Layout(poison: 0xa5, permutation: 1) : Layout())
+            arena: arenas.1, operations: operationsTable(era, patched), layout: Layout(poison: permuted ? 0xa5 : 0))
         markChangedFunctions(base.changedFunctions + patched.changedFunctions)
     }
 
@@ -55,7 +57,11 @@ public final class PairOfMachines {
     }
 
     /// Boots both with a trace; false if the set-up cannot run on either.
-    public func load(_ trace: CompiledTrace) -> Bool {
+    ///
+    /// - Parameter alike: lay out both memories in the same order.  Otherwise outcomes may differ where free pages lie
+    ///   together on one side only, or where compaction finds other ones: enough to suspect, not to judge.
+    public func load(_ trace: CompiledTrace, alike: Bool = true) -> Bool {
+        patched.layout.permutation = alike ? 0 : permutation
         let first = base.load(trace)
         let brokenFirst = kernel.violations
         let second = patched.load(trace)

@@ -90,6 +90,41 @@ extension DifferentialTests {
             #expect(lost.isSuperset(of: ["table-in-use", "leak"]))
         }
 
+        /// Whether there is a huge page to be had depends on which pages are free: no difference of the variants.
+        @Test func whereFreePagesLieIsNoDifference() throws {
+            let trace = try parse(
+                """
+                mmdiff trace 1
+                era v6.5
+                machine cpus=2 nodes=1 pages=32 ptes=16 pmds=4 swap=4 pagevec=4
+                file f0 shmem pages=16
+                file f1 shmem pages=4
+                setup
+                  p0 mmap(0x20000, 0x2000, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_FIXED|MAP_LOCKED, f0, 0)
+                  p0 mmap(0x20000, 0x10000, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_FIXED, f0, 0)
+                  p0 write(0x22000)
+                  p0 write(0x27000)
+                  p0 fork(p1)
+                  p1 write(0x20000)
+                  p0 read(0x27000)
+                  p1 fsync(f1)
+                task t0 p1 cpu=1
+                  mlock(0x2f000, 0x1000)
+                task t1 p0 cpu=1
+                  read(0x20000)
+                task t2 p1 cpu=0
+                  read(0x27000)
+                task t3 p1 cpu=1
+                  mremap(0x20000, 0x10000, 0x10000, MREMAP_MAYMOVE|MREMAP_FIXED, 0x30000)
+                  mlock(0x30000, 0x10000)
+                  file_write(f0, 5)
+                  madvise(0x30000, 0x10000, MADV_COLLAPSE)
+
+                """)
+            let campaign = try campaign("old", "old", .given(trace), traces: 20)
+            #expect(campaign.findings.filter { $0.direction != .both }.isEmpty)
+        }
+
         @Test func anIOMMUWalksTheFreedTableOfTheFirstPosting() throws {
             let lost = try lost(
                 "  p0 sva_bind_device()",

@@ -253,6 +253,7 @@ extension KernelModelTests {
                 #expect(perform(.device_read, 0, Int(base)) == 7)
                 let written = perform(.device_write, 0, Int(base))
                 #expect(written > 7 && load(base) == written)
+                #expect(perform(.device_read, 0, 0) == -Int(EFAULT))
                 #expect(perform(.device_read, 1, Int(base)) == -Int(ESRCH))
                 unmap()
                 #expect(perform(.device_read, 0, Int(base)) == -Int(EFAULT))

@@ -163,7 +163,9 @@ func secondary_mmu_release(_ mmu: secondary_mmu) {
 
 // MARK: - Entries
 
+/// Nobody maps page 0: an entry of that address is empty.
 private func entry(_ mmu: secondary_mmu, _ address: UInt) -> UnsafeMutablePointer<secondary_mmu_entry>? {
+    if address < PAGE_SIZE { return nil }
     let slot = mmu.entry(Int(address >> UInt(PAGE_SHIFT)) % Int(SECONDARY_MMU_ENTRIES))
     return slot.pointee.address == address & PAGE_MASK ? slot : nil
 }
