@@ -2,6 +2,7 @@
 // The family retract-page-tables: what the patch is known to have done, on traces that get there, and that claims
 // cover what they say and nothing else.
 
+import CKernel
 import KernelModel
 import RetractPageTables
 import Simulation
@@ -34,15 +35,19 @@ private func parse(_ text: String) throws -> Trace {
     try Trace(parsing: Array(text.utf8), file: "test", eras: Vocabulary.all)
 }
 
+private func pairOfFamily(_ base: String, _ patched: String) throws -> PairOfMachines {
+    try PairOfMachines(
+        base: #require(retractPageTables.variant(base)), patched: #require(retractPageTables.variant(patched)),
+        arenas: arenas)
+}
+
 private func campaign(
     _ base: String, _ patched: String, _ source: TraceSource, traces count: Int, claims: [Claim]? = nil
 ) throws -> Campaign {
     var configuration = CampaignConfiguration()
     configuration.traces = count
     configuration.focused = true
-    let pair = try PairOfMachines(
-        base: #require(retractPageTables.variant(base)), patched: #require(retractPageTables.variant(patched)),
-        arenas: arenas)
+    let pair = try pairOfFamily(base, patched)
     let campaign = Campaign(
         pair, source, Vocabulary(.v6_5), claims: claims ?? retractPageTables.claims(base: base, patched: patched),
         configuration: configuration)
@@ -137,6 +142,34 @@ extension DifferentialTests {
                 """)
             #expect(lost.contains("freed-reachable"))
         }
+
+        /// Repaired by 9aa1345d66b8: a fault has seen a table, and has none at hand when it is gone and no huge page in its place.
+        @Test func aFaultAroundFindsNoTable() throws {
+            let trace = try trace(
+                """
+                  p0 fork(p1)
+                  p1 read(0x8000)
+                  p1 madvise(0x8000, 0x8000, MADV_DONTNEED)
+                """,
+                """
+                task t0 p0 cpu=0
+                  madvise(0x8000, 0x8000, MADV_COLLAPSE)
+                  fallocate_punch(f0, 0, 1)
+                task t1 p1 cpu=1
+                  read(0xa000)
+                """)
+            let pair = try pairOfFamily("old", "new")
+            #expect(pair.load(try CompiledTrace(trace, Vocabulary(.v6_5))))
+            var broken = (base: 0, patched: 0)
+            for schedule in 0..<512 {
+                ScheduleSeed(seed: 1, trace: 0, schedule: schedule, focused: true).strategy().install()
+                broken.base += pair.base.run().violations & Self.bugOn == 0 ? 0 : 1
+                broken.patched += pair.patched.run().violations & Self.bugOn == 0 ? 0 : 1
+            }
+            #expect(broken.base == 0 && broken.patched > 0)
+        }
+
+        private static let bugOn: UInt32 = 1 << VIOLATION_bug_on.rawValue
 
         // MARK: Claims
 

@@ -193,7 +193,7 @@ extension KernelModelTests {
         }
 
         /// One that mlocks is enough here: where two batches meet, mlock_count itself can end too high
-        /// (docs/fidelity/khugepaged.md).
+        /// (docs/fidelity/mlock.md).
         @Test func mlockedAndMunlockedMeanwhile() {
             TestMachine.race(
                 shape, era: .v5_18_rc1, seeds: 1..<300, setup: mapAndFork,

@@ -122,7 +122,10 @@ private func filemap_map_pmd(_ vmf: UnsafeMutablePointer<vm_fault>, _ page: page
     yield_point("pmd")
     if pmd_none(pmd.pointee) {
         let ptl = pmd_lock(mm, pmd)
-        if pmd_none(pmd.pointee), let table = vmf.pointee.prealloc_pte {
+        if pmd_none(pmd.pointee) {
+            // Who found the pmd in use a moment ago has allocated none, and may find it empty now (9aa1345d66b8).
+            BUG_ON(vmf.pointee.prealloc_pte == nil, "!vmf->prealloc_pte")
+            let table = vmf.pointee.prealloc_pte!
             mm_inc_nr_ptes(mm)
             pmd_populate(mm, pmd, table)
             vmf.pointee.prealloc_pte = nil
