@@ -169,6 +169,28 @@ extension DifferentialTests {
             #expect(broken.base == 0 && broken.patched > 0)
         }
 
+        /// Registered anew in another mode, the range has markers that mean nothing.
+        @Test func aMarkerOfNoRegistrationMayGo() throws {
+            let trace = try trace(
+                """
+                  p0 fork(p1)
+                  p1 read(0x8000)
+                  p0 uffd_register(0xd000, 0x1000, WP)
+                  p0 uffd_writeprotect(0xd000, 0x1000, WP)
+                """,
+                """
+                task t0 p0 cpu=0
+                  uffd_register(0x8000, 0x8000, MINOR)
+                  madvise(0x8000, 0x8000, MADV_COLLAPSE)
+                """)
+            let pair = try pairOfFamily("old", "new")
+            #expect(pair.load(try CompiledTrace(trace, Vocabulary(.v6_5))))
+            for machine in [pair.base, pair.patched] {
+                ScheduleSeed(seed: 1, trace: 0, schedule: 0).strategy().install()
+                #expect(machine.run().violations == 0)
+            }
+        }
+
         private static let bugOn: UInt32 = 1 << VIOLATION_bug_on.rawValue
 
         // MARK: Claims

@@ -82,16 +82,31 @@ private func pmd_none_or_trans_huge_or_clear_bad(
 /// Frees a page table that no pmd leads to any more, when its last walker has gone.
 /// Linux v6.5, mm/pgtable-generic.c, pte_free_defer(), and mm/mmu_gather.c, tlb_remove_table_free().
 private func pte_free_defer(_ mm: mm_struct, _ table: page_table) {
-    checkTableIsEmpty(table)
+    checkTableIsEmpty(mm, table)
     // A grace period is nothing to a device.
     checkNoIOMMUWalks(table)
     kfree_rcu(CACHE_page_table, address(table))
 }
 
 /// What is still there goes unseen: pages that nobody unmaps, markers that nobody finds.
-private func checkTableIsEmpty(_ table: page_table) {
+private func checkTableIsEmpty(_ mm: mm_struct, _ table: page_table) {
     for index in 0..<Int(kernel.ptrs_per_pte) where !pte_none(table.entry(index).pointee) {
-        let isMarker = is_pte_marker(table.entry(index).pointee)
-        reportViolation(isMarker ? VIOLATION_lost_entry : VIOLATION_table_in_use, UInt(index), 0)
+        if !is_pte_marker(table.entry(index).pointee) {
+            reportViolation(VIOLATION_table_in_use, UInt(index), 0)
+        } else if isWriteProtectable(mm, UInt(index)) {
+            reportViolation(VIOLATION_lost_entry, UInt(index), 0)
+        }
     }
+}
+
+/// Whether a page that has this place in its page table is registered for write protection.  Registering it anew in another
+/// mode leaves markers behind that mean nothing.
+private func isWriteProtectable(_ mm: mm_struct, _ index: UInt) -> Bool {
+    var next = mm.mmap
+    while let vma = next {
+        let first = vma.vm_start + (index &- pte_index(vma.vm_start)) % UInt(kernel.ptrs_per_pte) * PAGE_SIZE
+        if userfaultfd_wp(vma) && first < vma.vm_end { return true }
+        next = vma.vm_next
+    }
+    return false
 }
