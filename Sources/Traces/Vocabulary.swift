@@ -53,7 +53,8 @@ enum KnownOperation {
     static let writeProtect = "uffd_writeprotect"
     static let close = "uffd_close"
     /// What a userfaultfd does to ranges that it watches.
-    static let watched = ["uffd_copy", "uffd_zeropage", "uffd_continue", writeProtect, "uffd_wake", unregister]
+    static let answers = ["uffd_copy", "uffd_zeropage", "uffd_continue", writeProtect]
+    static let watched = answers + ["uffd_wake", unregister]
     /// How devices are let in, each with what they can do then.
     static let admissions: [(operation: String, allows: [String])] = [
         ("register_device", ["device_read", "device_write"]),

@@ -93,7 +93,7 @@ struct Draft {
         return Trace(era: generator.vocabulary.era, machine: machine, setup: setup, tasks: tasks)
     }
 
-    private func candidates(for actor: Actor) -> [Generator.Candidate] {
+    func candidates(for actor: Actor) -> [Generator.Candidate] {
         switch actor {
         case .process: ofProcess
         case .kernel: ofKernel
@@ -183,7 +183,7 @@ extension Draft {
             }
         }
         if generator.habits.watch && random.chance(35) {
-            steps += drawWatch().map { SetupStep(.process(0), $0) }
+            steps += drawWatch(0).map { SetupStep(.process(0), $0) }
         }
         return Setup(steps: steps)
     }
@@ -204,6 +204,10 @@ extension Draft {
         // What other tasks do meanwhile is unknown: each starts from what the set-up left.
         let spacesBefore = spaces
         let count = min(random.draw([(1, 35), (2, 30), (3, 20), (4, 15)]), generator.maximalSteps)
+        if let process = performer.process, generator.habits.watch && random.chance(20) {
+            let watch = drawWatch(process)
+            program.steps = Array((watch + drawAnswer(process)).prefix(generator.maximalSteps))
+        }
         while program.steps.count < count, let operation = drawOperation(performer, inSetup: false) {
             program.steps.append(drawStep(operation, performer))
             if operation.name == KnownOperation.exit { break }

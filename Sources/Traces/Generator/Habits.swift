@@ -166,13 +166,13 @@ extension Draft {
 // MARK: - userfaultfd
 
 extension Draft {
-    /// At the end of the set-up, as a monitor begins: nothing is in the range, or all of it is write-protected.
-    mutating func drawWatch() -> [Step] {
+    /// As a monitor begins: nothing is in the range, or all of it is write-protected.
+    mutating func drawWatch(_ process: Int) -> [Step] {
         guard let register = generator.vocabulary[KnownOperation.register],
-            let step = drawRegister(register, 0)
+            let step = drawRegister(register, process)
         else { return [] }
-        noteWatch(step, 0)
-        guard let watch = spaces[0]?.watched.last else { return [step] }
+        noteWatch(step, process)
+        guard let watch = spaces[process]?.watched.last else { return [step] }
         // Where steps meet.
         if case .value(let address) = watch.base { hotPage = address / pageSize + random.below(watch.pages) }
         let range = [watch.base, .value(watch.pages * pageSize)]
@@ -180,7 +180,7 @@ extension Draft {
             let names = madvise.choice, random.chance(80)
         {
             // The pages of a shared file stay in the page cache, where MINOR finds them and MISSING does not.
-            let isShared = spaces[0]?.mappings.contains { $0.contains(watch.base) && $0.isShared } ?? false
+            let isShared = spaces[process]?.mappings.contains { $0.contains(watch.base) && $0.isShared } ?? false
             let advice = isShared && watch.modes.contains("MISSING") ? "MADV_REMOVE" : "MADV_DONTNEED"
             let write = watch.modes.contains("MINOR") ? generator.vocabulary[KnownOperation.write] : nil
             let writes = write.map { [Step($0, [.value(hotPage * pageSize)])] } ?? []
@@ -192,6 +192,16 @@ extension Draft {
             return [step, Step(protect, range + [.value(names.value("WP"))])]
         }
         return [step]
+    }
+
+    /// What a monitor does about what it watches, mostly.
+    mutating func drawAnswer(_ process: Int) -> [Step] {
+        guard let watch = spaces[process]?.watched.last, random.chance(70) else { return [] }
+        let answers = candidates(for: .process).filter {
+            KnownOperation.answers.contains($0.operation.name) && watch.isFor($0.operation)
+        }
+        guard !answers.isEmpty else { return [] }
+        return [drawStep(answers[random.weighted(answers.map(\.weight))].operation, .process(process))]
     }
 
     private mutating func drawRegister(_ operation: Operation, _ process: Int) -> Step? {
