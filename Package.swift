@@ -62,6 +62,7 @@ let package = Package(
             ]),
         .testTarget(name: "KernelModelTests", dependencies: ["CKernel", "Simulation", "KernelModel"]),
         .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestWorker"]),
+        .testTarget(name: "ReportsTests", dependencies: ["Differential", "Reports"]),
         .testTarget(name: "SimulationTests", dependencies: ["CKernel", "CFiber", "Simulation"]),
         .testTarget(name: "StyleTests"),
         .testTarget(

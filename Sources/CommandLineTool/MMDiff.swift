@@ -20,7 +20,7 @@ public struct MMDiff: ParsableCommand {
             """,
         subcommands: [
             RunCommand.self, ExploreCommand.self, ReplayCommand.self, ImportCommand.self, ListCommand.self,
-            DoctorCommand.self, BenchCommand.self, WorkerCommand.self, DigestCommand.self,
+            DoctorCommand.self, BenchCommand.self, StrategiesCommand.self, WorkerCommand.self, DigestCommand.self,
         ])
 
     public init() {}
@@ -42,7 +42,7 @@ public struct MMDiff: ParsableCommand {
     /// Says what was wrong, in the way of the command that failed.
     private static func report(_ error: any Error) -> ExitStatus {
         switch error {
-        case is NameError, is UserVariantError, is TraceError, is InputError:
+        case is NameError, is UserVariantError, is TraceError, is KernelTaskFault, is InputError:
             complain("mmdiff: \(error)")
             return .badInput
         case is CrashedRun:

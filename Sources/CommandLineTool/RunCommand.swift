@@ -4,7 +4,9 @@
 import ArgumentParser
 import Differential
 import Foundation
+import KernelModel
 import Reports
+import Traces
 import VariantKit
 
 struct RunCommand: ParsableCommand {
@@ -15,7 +17,7 @@ struct RunCommand: ParsableCommand {
             --time the same command finds the same on every machine.
             """)
 
-    @Argument(help: "The family; all of them if none is named.")
+    @ArgumentParser.Argument(help: "The family; all of them if none is named.")
     var family: String?
 
     @Option(help: "Compare BASE..PATCHED only, each a variant's name or a C file.")
@@ -39,6 +41,17 @@ struct RunCommand: ParsableCommand {
     @Option(help: "Run this trace over and over, under schedule after schedule.", completion: .file())
     var from: String?
 
+    @Option(
+        name: .customLong("with"),
+        help: "Add kernel threads to the trace of --from, each with steps of its own: kswapd,khugepaged (list ops).")
+    var kernelTasks: String?
+
+    @Option(help: "What schedules are drawn by: \(StrategyChoice.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var strategy = StrategyChoice.portfolio
+
+    @Flag(help: "Show how often each changed function, its yield points and branches were reached.")
+    var coverage = false
+
     @Option(name: .customLong("output"), help: "The folder for the traces of findings.", completion: .directory)
     var folder = "mmdiff-findings"
 
@@ -49,21 +62,26 @@ struct RunCommand: ParsableCommand {
     func validate() throws {
         for (name, value) in [("--traces", traces ?? 1), ("--schedules", schedules), ("--jobs", jobs)]
         where value < 1 { throw ValidationError("\(name) must be at least 1") }
+        if kernelTasks != nil && from == nil { throw ValidationError("--with adds to the trace of --from") }
     }
 
     func run() throws {
-        let pairs = try pairsToRun()
-        let given = try from.map { try readGiven($0, pairs) }
+        let pairs = try from.map { try pairsThatCanRun($0) } ?? pairsToRun()
+        let given = try from.map { try readTrace($0).text }
         let limit = time?.seconds ?? (traces == nil ? RunCommand.defaultSeconds : nil)
         var configuration = CampaignConfiguration()
         (configuration.seed, configuration.traces, configuration.schedules) = (seed, traces, schedules)
-        configuration.seconds = limit
+        (configuration.seconds, configuration.strategy) = (limit, strategy)
         let line = ProgressLine(limit: limit.map { $0 * Double(pairs.count) })
-        let parts = try CampaignRunner(pairs: pairs, configuration: configuration, given: given, jobs: jobs)
-            .run(watch: line.show)
+        let runner = CampaignRunner(
+            pairs: pairs, configuration: configuration, given: given, kernelTasks: try namedKernelTasks(given, pairs),
+            jobs: jobs)
+        let parts = try runner.run(watch: line.show)
         line.clear()
         let report = try report(pairs, parts)
-        try output.print(report) { TextReport(report).text }
+        try output.print(report) {
+            TextReport(report, coverage: coverage, strategies: coverage || strategy != .portfolio).text
+        }
         if report.hasUnexpected { throw ExitStatus.difference }
         if report.hasDoubt { throw ExitStatus.cannotTell }
     }
@@ -78,10 +96,40 @@ struct RunCommand: ParsableCommand {
         }
     }
 
-    /// The text of a trace that means something in the era of each pair.
-    private func readGiven(_ path: String, _ pairs: [PairToRun]) throws -> String {
-        for pair in pairs { _ = try readTrace(path, in: try commandLineCatalog.era(of: pair.compiled)) }
-        return try readTrace(path).text
+    /// Those in whose era a trace means something; where a family is named, all must be.
+    private func pairsThatCanRun(_ path: String) throws -> [PairToRun] {
+        var possible: [PairToRun] = []
+        var problem: TraceError?
+        for pair in try pairsToRun() {
+            let era = try commandLineCatalog.era(of: pair.compiled)
+            do {
+                _ = try readTrace(path, in: era)
+                possible.append(pair)
+            } catch let error as TraceError {
+                guard family == nil && self.pair == nil else { throw error }
+                problem = error
+            }
+        }
+        if let problem, possible.isEmpty { throw problem }
+        return possible
+    }
+
+    /// The operations of `--with`; what the era of a pair does not have is left out there.
+    private func namedKernelTasks(_ given: String?, _ pairs: [PairToRun]) throws -> [String] {
+        guard let kernelTasks, let given else { return [] }
+        let names = kernelTasks.split(separator: ",").map(String.init)
+        var known: [String] = []
+        for pair in pairs {
+            let trace = try trace(given.utf8, in: try commandLineCatalog.era(of: pair.compiled))
+            let operations = Era.named(trace.era)?.kernelOperations ?? []
+            known += operations.map(\.name).filter { !known.contains($0) }
+            // Whether there is room for them.
+            _ = try trace.with(kernelTasks: operations.filter { names.contains($0.name) }, seed: seed)
+        }
+        for name in names where !known.contains(name) {
+            throw NameError.unknown("operation of a kernel thread", name, known: known)
+        }
+        return names
     }
 
     private func pairToRun(_ text: String, _ family: Family?) throws -> PairToRun {
@@ -101,6 +149,7 @@ struct RunCommand: ParsableCommand {
                 var report = PairReport(family: pair.family, pair: pair.name)
                 let own = parts.filter { $0.pair == number }
                 for part in own { report.add(part.progress) }
+                report.add(own.map(\.figures), oneTrace: from != nil && kernelTasks == nil)
                 report.findings = try merged(own).map { try reported($0, pair, files) }
                 return report
             })
@@ -134,6 +183,8 @@ struct RunCommand: ParsableCommand {
         if schedules != CampaignConfiguration().schedules { command += " --schedules \(schedules)" }
         if jobs != 2 { command += " --jobs \(jobs)" }
         if let from { command += " --from \(from)" }
+        if let kernelTasks { command += " --with \(kernelTasks)" }
+        if strategy != .portfolio { command += " --strategy \(strategy.rawValue)" }
         var reported = ReportedFinding(finding, again: command)
         if finding.verdict.isUnexpected {
             let file = try files.write(finding, family: pair.family, pair: pair.name)
@@ -144,7 +195,17 @@ struct RunCommand: ParsableCommand {
     }
 }
 
+extension StrategyChoice: ExpressibleByArgument {}
+
 extension PairReport {
+    /// Takes in what its parts were made of; nothing is said of a part that crashed.
+    fileprivate mutating func add(_ parts: [CampaignFigures?], oneTrace: Bool) {
+        guard var sum = parts.first ?? nil, !parts.contains(where: { $0 == nil }) else { return }
+        for part in parts.dropFirst() { sum.add(part!, oneTrace: oneTrace) }
+        strategies = sum.strategies.filter { $0.name != "sequential" }.map { ReportedStrategy($0) }
+        coverage = sum.coverage
+    }
+
     fileprivate mutating func add(_ progress: CampaignProgress) {
         traces += progress.traces
         skipped += progress.skipped

@@ -22,8 +22,9 @@ public struct CampaignConfiguration: Codable, Sendable {
     public var parts = 1
     /// The traces before this one are left out: how a campaign goes on after a trace that ended its process.
     public var first = 0
-    /// Preempt in changed functions above all.
+    /// Preempt in changed functions and around them in one schedule of four.
     public var focused = false
+    public var strategy = StrategyChoice.portfolio
     /// Lay the second machine's memory out in another order.
     public var permuted = true
 
@@ -58,17 +59,25 @@ public struct CampaignProgress: Codable, Sendable {
     public init() {}
 }
 
-/// Where traces come from: a generator, or one given trace again and again.
+/// Where traces come from: a generator, or one given trace again and again, alone or with other kernel threads each time.
 public enum TraceSource: Sendable {
     case generator(Generator)
     case given(Trace)
+    case accompanied(Trace, by: [Operation])
 
     public func trace(_ seed: UInt64, _ number: Int) -> Trace {
+        let key = mix(seed ^ mix(UInt64(number)))
         switch self {
-        case .generator(let generator): generator.trace(seed: mix(seed ^ mix(UInt64(number))))
-        case .given(let trace): trace
+        case .generator(let generator): return generator.trace(seed: key)
+        case .given(let trace): return trace
+        // Whether they can be added is asked before.
+        case .accompanied(let trace, let operations):
+            return (try? trace.with(kernelTasks: operations, seed: key)) ?? trace
         }
     }
+
+    /// Whether all its traces are one.
+    public var isOneTrace: Bool { if case .given = self { true } else { false } }
 }
 
 /// Runs traces on a pair and collects findings, each distinct one once.
@@ -80,6 +89,12 @@ public final class Campaign {
     /// Called now and then with the progress, and for each new finding; false ends the campaign.
     public var observer: (Campaign, Finding?) -> Bool = { _, _ in true }
 
+    /// What was drawn from which strategy, on the traces that entered a changed function.
+    public var strategies: [StrategyFigures] { tally.figures }
+    /// How much of what the pair changes was run.
+    public var coverage: Coverage { Coverage(ofProcess: ()) }
+
+    private var tally = StrategyTally()
     private let pair: PairOfMachines
     private let source: TraceSource
     private let vocabulary: Vocabulary
@@ -103,12 +118,18 @@ public final class Campaign {
         pair.leaveOut(claims)
     }
 
+    /// Finds out what is near changed functions, on traces of its own; run before everything else.
+    public func survey(_ source: TraceSource) {
+        pair.survey(source, vocabulary)
+    }
+
     /// Runs until the budget is used up or the observer ends it.
     public func run() {
         let clock = ContinuousClock()
         let start = clock.now
         pair.deadline = configuration.seconds.map { start + .seconds($0 + Campaign.grace) }
         var number = configuration.firstOfPart
+        defer { tally.endTrace() }
         while true {
             progress.seconds = seconds(clock.now - start)
             if let limit = configuration.traces, number >= limit { return }
@@ -130,13 +151,17 @@ public final class Campaign {
             return
         }
         let seed = ScheduleSeed(
-            seed: configuration.seed, trace: number, schedule: 0, focused: configuration.focused ? true : nil)
+            seed: configuration.seed, trace: number, schedule: 0, focused: configuration.focused ? true : nil,
+            choice: configuration.strategy)
         let comparison = pair.compare(seed, schedules: configuration.schedules)
         progress.traces += 1
         progress.schedules += comparison.schedules
         progress.distinct += comparison.distinct
         progress.reached += comparison.reached
         progress.steps += comparison.steps
+        if comparison.reached > 0 { tally.add(comparison.strategies) }
+        // A given trace is one trace, however often it is run.
+        if !source.isOneTrace { tally.endTrace() }
         if let place = comparison.differsInEvents { noteCounts(.events, place, trace) }
         if let place = comparison.differsInCost { noteCounts(.cost, place, trace) }
         for place in comparison.differsAsClaimed { noteClaimedState(place, trace) }

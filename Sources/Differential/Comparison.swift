@@ -29,10 +29,11 @@ public final class PairOfMachines {
     init(base: Variant, patched: Variant, permuted: Bool = true, arenas: (Arena, Arena)) throws {
         guard let era = Era.named(base.era) else { throw UnknownEra(name: base.era) }
         permutation = permuted ? 1 : 0
-        self.base = Machine(arena: arenas.0, operations: operationsTable(era, base))
-        self.patched = Machine(
-            arena: arenas.1, operations: operationsTable(era, patched), layout: Layout(poison: permuted ? 0xa5 : 0))
         markChangedFunctions(base.changedFunctions + patched.changedFunctions)
+        self.base = Machine(arena: arenas.0, operations: notingEntries(operationsTable(era, base)))
+        self.patched = Machine(
+            arena: arenas.1, operations: notingEntries(operationsTable(era, patched)),
+            layout: Layout(poison: permuted ? 0xa5 : 0))
     }
 
     public subscript(side: Side) -> Machine { side == .base ? base : patched }
@@ -111,6 +112,8 @@ struct TraceComparison {
     /// Schedules in which a changed function was entered.
     var reached = 0
     var steps = 0
+    /// What was drawn from which strategy.
+    var strategies = StrategyTally()
     var candidates: [Candidate] = []
     /// Invariants broken on both sides, each with the first schedule under which the base breaks it.
     var brokenOnBoth: [(kinds: UInt32, seed: ScheduleSeed)] = []
@@ -138,15 +141,26 @@ extension PairOfMachines {
         var broken: (base: UInt32, patched: UInt32) = (0, 0)
         var brokenFirst: [(kinds: UInt32, seed: ScheduleSeed)] = []
         var attempts = (base: Attempts(side: .base), patched: Attempts(side: .patched))
+        defer { countCoverage(ofSide: nil) }
+        var place = seed
         for number in 0..<count {
-            let place = ScheduleSeed(
-                seed: seed.seed, trace: seed.trace, schedule: number, focused: seed.focused)
-            place.strategy().install()
+            place.schedule = number
+            let strategy = place.strategy()
+            strategy.install()
+            countCoverage(ofSide: 0)
             let first = base.run()
+            countEntries()
             let entered = kernel.reached != 0
-            schedules.insert(kernel.schedule)
+            let schedule = kernel.schedule
+            schedules.insert(schedule)
             result.steps += Int(kernel.steps)
+            result.strategies.note(strategy, schedule: schedule)
+            countCoverage(ofSide: 1)
             let second = patched.run()
+            countEntries()
+            result.strategies.noteSteps()
+            // How many steps a run has is known once it was run.
+            if number == 0 && (place.choice != nil || place.steps != nil) { place.steps = result.strategies.steps }
             result.schedules += 1
             if entered || kernel.reached != 0 { result.reached += 1 }
             // A trace that does not enter a changed function soon is not worth its time.

@@ -117,7 +117,7 @@ struct StepLog {
         if scheduler.log == nil { scheduler.log = .allocate(capacity: Int(MAX_LOG_ENTRIES)) }
     }
 
-    func record(_ run: () -> RunDetail) -> RunDetail {
+    func record<Result>(_ run: () -> Result) -> Result {
         scheduler.nr_log = 0
         scheduler.logging = 1
         defer { scheduler.logging = 0 }

@@ -146,11 +146,8 @@ extension PairOfMachines {
         let machine = self[side]
         for number in 0..<count {
             // Other schedules than those of the comparison, and the one that showed the candidate.
-            let place =
-                number == 0
-                ? seed
-                : ScheduleSeed(
-                    seed: ~seed.seed, trace: seed.trace, schedule: number, focused: seed.focused)
+            var place = seed
+            if number != 0 { (place.seed, place.schedule) = (~seed.seed, number) }
             place.strategy().install()
             if reaches(machine.run().essence) { return true }
             if isOutOfTime { return false }

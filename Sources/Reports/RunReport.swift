@@ -35,6 +35,10 @@ public struct PairReport: Encodable, Sendable {
     public var distinct = 0
     /// Schedules that entered a changed function.
     public var reached = 0
+    /// What schedules were drawn by, and how far that went.
+    public var strategies: [ReportedStrategy] = []
+    /// How much of what the pair changes was run; nil if a part of the run crashed, for then it is not known.
+    public var coverage: Coverage?
     public var findings: [ReportedFinding] = []
     public var measured = Measured()
 
@@ -65,7 +69,8 @@ public struct PairReport: Encodable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case family, pair, traces, skipped, schedules, distinct, reached, findings, measured, verdict
+        case family, pair, traces, skipped, schedules, distinct, reached, strategies, coverage, findings, measured,
+            verdict
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -78,6 +83,8 @@ public struct PairReport: Encodable, Sendable {
         try container.encode(schedules, forKey: .schedules)
         try container.encode(distinct, forKey: .distinct)
         try container.encode(reached, forKey: .reached)
+        try container.encode(strategies, forKey: .strategies)
+        try container.encodeIfPresent(coverage, forKey: .coverage)
         try container.encode(findings, forKey: .findings)
         try container.encode(measured, forKey: .measured)
     }

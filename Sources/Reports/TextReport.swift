@@ -8,10 +8,17 @@ public struct TextReport {
     private let report: RunReport
     private var lines: [String] = []
 
-    public init(_ report: RunReport) {
+    /// - Parameters:
+    ///   - coverage: show what was reached in changed functions.
+    ///   - strategies: show what was drawn from each strategy, not only what that says at least.
+    public init(_ report: RunReport, coverage: Bool = false, strategies: Bool = false) {
         self.report = report
         for pair in report.pairs { append(pair) }
         appendTable()
+        for pair in report.pairs { appendNeverEntered(pair) }
+        if coverage { for pair in report.pairs { appendCoverage(pair) } }
+        lines += report.pairs.flatMap { strategies ? $0.strategyLines : $0.boundLines }
+        lines.append("\(report.memoryModel); seed \(report.seed)")
     }
 
     public var text: String { lines.joined(separator: "\n") }
@@ -63,7 +70,22 @@ public struct TextReport {
         }
         lines += aligned(rows)
         lines.append("")
-        lines.append("\(report.memoryModel); seed \(report.seed)")
+    }
+
+    // MARK: Coverage
+
+    /// Nothing can be said of a function that was not entered, even if others were.
+    private mutating func appendNeverEntered(_ pair: PairReport) {
+        guard let coverage = pair.coverage, pair.verdict != .unreached else { return }
+        let names = coverage.functions.filter { $0.runs.isZero }.map(\.name)
+        if !names.isEmpty { lines.append("\(pair.pair): never entered: \(names.joined(separator: ", "))") }
+    }
+
+    private mutating func appendCoverage(_ pair: PairReport) {
+        guard let coverage = pair.coverage else { return }
+        lines.append("\(pair.pair), what was reached before the patch and after it")
+        lines += coverage.lines.map { "  " + $0 }
+        lines.append("")
     }
 }
 
@@ -106,12 +128,12 @@ extension BrokenInvariant {
 }
 
 /// Rows of cells, each column as wide as its widest cell; numbers stand on the right.
-private func aligned(_ rows: [[String]]) -> [String] {
+func aligned(_ rows: [[String]], words: Int = 2) -> [String] {
     let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max()! }
     return rows.map { row in
         let cells = row.enumerated().map { column, cell in
             let space = String(repeating: " ", count: widths[column] - cell.count)
-            return column < 2 ? cell + space : space + cell
+            return column < words ? cell + space : space + cell
         }
         return cells.joined(separator: "  ")
     }

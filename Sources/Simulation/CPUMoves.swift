@@ -20,6 +20,7 @@ func mayChangeCPU(_ function: UnsafePointer<CChar>) {
         task.irq_disable_count == 0, task.migration_disabled == 0
     else { return }
     pass(yieldPointNumber(function, cpuLabel.cString), task)
+    scheduler.nr_cpu_choices += 1
     let cpu = decideCPU(task)
     if cpu != Int(task.cpu) { move(task, to: cpu) }
 }
@@ -46,7 +47,7 @@ private func move(_ task: task_struct, to cpu: Int) {
 /// Where `task` goes on.
 private func decideCPU(_ task: task_struct) -> Int {
     switch strategy_kind(UInt32(scheduler.strategy)) {
-    case STRATEGY_RANDOM, STRATEGY_PCT: return decideCPURandomly(task)
+    case STRATEGY_RANDOM, STRATEGY_PCT, STRATEGY_POS, STRATEGY_DELAY: return decideCPURandomly(task)
     case STRATEGY_REPLAY: return decideCPUAsRecorded(task)
     case STRATEGY_EXTERNAL: return decideCPUOutside(task)
     default: return Int(task.cpu)

@@ -54,9 +54,9 @@ func pass(_ point: Int, _ task: task_struct) {
     task.steps += 1
     kernel.steps += 1
     if kernel.steps > kernel.step_limit { endRun(RUN_STEP_LIMIT) }
-    scheduler.times_reached(point).pointee &+= 1
-    kernel.reached |= UInt64(scheduler.name(point).pointee.changed)
     countOccurrence(task, point)
+    let changed = scheduler.name(point).pointee.changed
+    if changed != 0 { noteReached(Int(changed), task) }
     if scheduler.logging != 0 { appendLog(LOG_STEP) }
 }
 
@@ -281,6 +281,7 @@ public func runInterleaved(_ arena: Arena) -> run_end {
     kernel = arena.root
     arena.reset()
     scheduler.nr_decisions = 0
+    scheduler.nr_cpu_choices = 0
     kernel.interleaving = 1
     kernel.run_end = UInt8(RUN_GOES_ON.rawValue)
     startFibers(arena)

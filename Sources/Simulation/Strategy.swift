@@ -13,9 +13,15 @@ public enum Strategy: Sendable, Equatable {
     /// Probabilistic concurrency testing: the task of highest priority runs; at about `depth - 1` places of
     /// `steps` the running one falls behind (Burckhardt et al., ASPLOS 2010; change points are hashed).
     case pct(seed: UInt64, depth: Int, steps: Int)
-    /// PCT whose change points lie in functions that the compared variants change, each passed with this chance:
-    /// what is new meets everything that others can do in between.
-    case focused(seed: UInt64, changeChance: Double)
+    /// PCT whose change points lie in functions that the compared variants change, each passed with the first chance,
+    /// and around them, with the second: what is new meets everything that others can do in between.
+    case focused(seed: UInt64, changeChance: Double, nearChance: Double = 0)
+    /// Partial order sampling: the task whose next step has the highest priority runs; steps that race with one that
+    /// was taken are dealt new ones (Yuan, Yang and Gu, CAV 2018; steps race if they are at places of one label).
+    case pos(seed: UInt64)
+    /// Delay-bounded scheduling: tasks run in turn, each until it cannot go on; at up to `bound` hashed places of
+    /// about `steps` the one whose turn it is is passed over (Emmi, Qadeer and Rakamaric, POPL 2011).
+    case delay(seed: UInt64, bound: Int, steps: Int)
     case roundRobin
     /// The decisions in the scheduler's replay list; elsewhere the task goes on, and a task that cannot is
     /// followed by the lowest-numbered one that can.
@@ -23,38 +29,50 @@ public enum Strategy: Sendable, Equatable {
     /// An explorer decides.
     case external
 
-    /// How often a task moves to another CPU where it may, under PCT: once in as many such places as a long call has.
-    /// Who moves more often mostly comes back.
-    private static let moveChance = 0.04
+    /// How often a task moves to another CPU where it may, but for random schedules: once in as many such places as a
+    /// long call has.  Who moves more often mostly comes back.
+    public static let moveChance = 0.04
 
     /// Makes the next runs use this strategy.
     public func install() {
-        scheduler.move_threshold = 0
+        scheduler.change_threshold = 0
+        scheduler.focus_threshold = 0
+        scheduler.near_threshold = 0
+        scheduler.move_threshold = threshold(Strategy.moveChance)
         switch self {
         case .random(let seed, let chance):
-            scheduler.strategy = UInt8(STRATEGY_RANDOM.rawValue)
-            scheduler.seed = seed
+            start(STRATEGY_RANDOM, seed)
             scheduler.switch_threshold = threshold(chance)
             scheduler.move_threshold = scheduler.switch_threshold
         case .pct(let seed, let depth, let steps):
-            scheduler.strategy = UInt8(STRATEGY_PCT.rawValue)
-            scheduler.seed = seed
-            scheduler.change_threshold = threshold(Double(max(depth - 1, 0)) / Double(max(steps, 1)))
+            start(STRATEGY_PCT, seed)
+            scheduler.change_threshold = threshold(Strategy.changeChance(depth: depth, steps: steps))
             scheduler.focus_threshold = scheduler.change_threshold
-            scheduler.move_threshold = threshold(Strategy.moveChance)
-        case .focused(let seed, let chance):
-            scheduler.strategy = UInt8(STRATEGY_PCT.rawValue)
-            scheduler.seed = seed
-            scheduler.change_threshold = 0
-            scheduler.focus_threshold = threshold(chance)
-            scheduler.move_threshold = threshold(Strategy.moveChance)
-        case .roundRobin:
-            scheduler.strategy = UInt8(STRATEGY_ROUND_ROBIN.rawValue)
-        case .replay:
-            scheduler.strategy = UInt8(STRATEGY_REPLAY.rawValue)
-        case .external:
-            scheduler.strategy = UInt8(STRATEGY_EXTERNAL.rawValue)
+            scheduler.near_threshold = scheduler.change_threshold
+        case .focused(let seed, let changeChance, let nearChance):
+            start(STRATEGY_PCT, seed)
+            scheduler.focus_threshold = threshold(changeChance)
+            scheduler.near_threshold = threshold(nearChance)
+        case .pos(let seed):
+            start(STRATEGY_POS, seed)
+        case .delay(let seed, let bound, let steps):
+            start(STRATEGY_DELAY, seed)
+            scheduler.delay_bound = UInt32(bound)
+            scheduler.change_threshold = threshold(Double(bound) / Double(max(steps, 1)))
+        case .roundRobin: start(STRATEGY_ROUND_ROBIN)
+        case .replay: start(STRATEGY_REPLAY)
+        case .external: start(STRATEGY_EXTERNAL)
         }
+    }
+
+    private func start(_ kind: strategy_kind, _ seed: UInt64 = 0) {
+        scheduler.strategy = UInt8(kind.rawValue)
+        scheduler.seed = seed
+    }
+
+    /// How likely a place is a change point of PCT.
+    public static func changeChance(depth: Int, steps: Int) -> Double {
+        min(Double(max(depth - 1, 0)) / Double(max(steps, 1)), 1)
     }
 
     private func threshold(_ chance: Double) -> UInt32 {
@@ -62,16 +80,13 @@ public enum Strategy: Sendable, Equatable {
     }
 }
 
-/// Initial PCT priorities lie above every lowered one.
-private let initialPriority: UInt32 = 1 << 20
-
 @inline(__always)
 func prepareStrategy() {
-    guard scheduler.strategy == UInt8(STRATEGY_PCT.rawValue) else { return }
-    for number in 0..<Int(kernel.nr_tasks) {
-        let hash = mix(scheduler.seed ^ UInt64(number) &* 0x9e37_79b9_7f4a_7c15)
-        // The number breaks ties.
-        kernel.task(number).priority = initialPriority + UInt32(hash & 0xffff) << 3 + UInt32(number)
+    switch strategy_kind(UInt32(scheduler.strategy)) {
+    case STRATEGY_PCT: dealPriorities()
+    case STRATEGY_POS: dealFirstPriorities()
+    case STRATEGY_DELAY: scheduler.nr_delays = 0
+    default: break
     }
 }
 
@@ -81,7 +96,8 @@ func firstTask() -> Int {
     let runnable = runnableTasks()
     switch strategy_kind(UInt32(scheduler.strategy)) {
     case STRATEGY_RANDOM: return Int(rendezvous(runnable, key: mix(scheduler.seed)))
-    case STRATEGY_PCT: return Int(highestPriority(runnable))
+    case STRATEGY_PCT, STRATEGY_POS: return Int(highestPriority(runnable))
+    case STRATEGY_DELAY: return Int(firstInTurn(runnable))
     case STRATEGY_REPLAY where scheduler.nr_replay > 0:
         // A decision to stay where one is, put first, names the task to start with.
         let first = scheduler.replayed(0).pointee
@@ -96,7 +112,9 @@ func decide(_ task: task_struct, forced: Bool) -> UInt8 {
     switch strategy_kind(UInt32(scheduler.strategy)) {
     case STRATEGY_RANDOM: return decideRandomly(task, forced)
     case STRATEGY_PCT: return decideByPriority(task, forced)
-    case STRATEGY_ROUND_ROBIN: return decideInTurn(task)
+    case STRATEGY_POS: return decideByStep(task, forced)
+    case STRATEGY_DELAY: return decideByDelay(task, forced)
+    case STRATEGY_ROUND_ROBIN: return nextInTurn(task)
     case STRATEGY_REPLAY: return decideAsRecorded(task, forced)
     case STRATEGY_EXTERNAL: return decideOutside(task, forced)
     default: return forced ? lowestOther(task) : task.number
@@ -130,51 +148,6 @@ func rendezvous(_ candidates: UInt32, key: UInt64) -> UInt8 {
         if weight > best { (best, chosen) = (weight, number) }
     }
     return chosen
-}
-
-private func decideByPriority(_ task: task_struct, _ forced: Bool) -> UInt8 {
-    if !forced {
-        let key = placeKey(task)
-        let changed = scheduler.name(Int(task.yield_point)).pointee.changed != 0
-        if UInt32(truncatingIfNeeded: key) < (changed ? scheduler.focus_threshold : scheduler.change_threshold) {
-            task.priority = UInt32(key >> 48) << 3 + UInt32(task.number)
-        }
-    }
-    return forced ? firstOther(task) : firstAhead(of: task)
-}
-
-/// The runnable task of highest priority besides `task`; `task` itself if there is none.
-private func firstOther(_ task: task_struct) -> UInt8 {
-    let runnable = runnableTasks() & ~(1 << UInt32(task.number))
-    return runnable == 0 ? task.number : highestPriority(runnable)
-}
-
-/// The runnable task of highest priority; only those ahead of `task` are looked at.
-private func firstAhead(of task: task_struct) -> UInt8 {
-    var chosen = task
-    for number in 0..<Int(kernel.nr_tasks) {
-        let other = kernel.task(number)
-        if other.priority > chosen.priority && isRunnable(other) { chosen = other }
-    }
-    return chosen.number
-}
-
-private func highestPriority(_ candidates: UInt32) -> UInt8 {
-    var chosen = candidates.trailingZeroBitCount
-    var rest = candidates
-    while rest != 0 {
-        let number = rest.trailingZeroBitCount
-        rest &= rest - 1
-        if kernel.task(number).priority > kernel.task(chosen).priority { chosen = number }
-    }
-    return UInt8(chosen)
-}
-
-private func decideInTurn(_ task: task_struct) -> UInt8 {
-    let others = runnableTasks() & ~(1 << UInt32(task.number))
-    let later = others & ~((2 << UInt32(task.number)) - 1)
-    if later != 0 { return UInt8(later.trailingZeroBitCount) }
-    return others == 0 ? task.number : UInt8(others.trailingZeroBitCount)
 }
 
 private func decideAsRecorded(_ task: task_struct, _ forced: Bool) -> UInt8 {

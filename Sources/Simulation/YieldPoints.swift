@@ -37,9 +37,10 @@ private func internYieldPoint(_ function: UnsafePointer<CChar>, _ label: UnsafeP
     precondition(number < MAX_YIELD_POINTS, "more than \(MAX_YIELD_POINTS) yield points")
     scheduler.name(number).pointee = yield_point_name(
         function: function, label: label, function_length: UInt16(functionLength),
-        label_length: UInt16(labelLength), changed: 0, hash: hash)
+        label_length: UInt16(labelLength), changed: 0, near: 0,
+        label_hash: UInt32(truncatingIfNeeded: mix(fnv1a(label, labelLength, 0xcbf2_9ce4_8422_2325))), hash: hash)
     scheduler.nr_yield_points += 1
-    markIfChanged(number)
+    markPlace(number)
     return number
 }
 
@@ -118,17 +119,4 @@ extension StaticString {
     public var cString: UnsafePointer<CChar> {
         UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)
     }
-}
-
-/// The functions that the compared variants change; places inside them are marked.
-nonisolated(unsafe) private var changedFunctions: [String] = []
-
-/// Makes runs note whether they entered one of these functions (`kernel.reached`).
-public func markChangedFunctions(_ functions: [String]) {
-    changedFunctions = functions
-    for number in 0..<Int(scheduler.nr_yield_points) { markIfChanged(number) }
-}
-
-private func markIfChanged(_ number: Int) {
-    scheduler.name(number).pointee.changed = changedFunctions.contains(yieldPointFunction(number)) ? 1 : 0
 }

@@ -13,7 +13,8 @@ extension SimulationTests {
                 [
                     .random(seed: seed, switchChance: 0.3), .random(seed: seed, switchChance: 0),
                     .random(seed: seed, switchChance: 1), .pct(seed: seed, depth: 2, steps: 10),
-                    .pct(seed: seed, depth: 3, steps: 10),
+                    .pct(seed: seed, depth: 3, steps: 10), .pos(seed: seed),
+                    .delay(seed: seed, bound: 2, steps: 10), .delay(seed: seed, bound: 0, steps: 10),
                 ]
             }
 

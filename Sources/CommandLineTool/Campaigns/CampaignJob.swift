@@ -14,6 +14,8 @@ struct CampaignJob: Codable {
     var family: String?
     /// A trace to run again and again; nil: random ones.
     var given: String?
+    /// Operations of kernel threads that are added to it.
+    var kernelTasks: [String] = []
     var configuration: CampaignConfiguration
 
     /// What it sends.
@@ -22,7 +24,7 @@ struct CampaignJob: Codable {
         case progress(CampaignProgress)
         case found(Finding)
         /// At the end, with all findings as they are then.
-        case finished(CampaignProgress, [Finding])
+        case finished(CampaignProgress, [Finding], CampaignFigures)
     }
 
     func run(_ worker: Worker) throws {
@@ -39,16 +41,28 @@ struct CampaignJob: Codable {
             if finding == nil { worker.begin("trace \(campaign.progress.current)") }
             return send(finding.map(Message.found) ?? .progress(campaign.progress), worker)
         }
+        // A given trace does not say what else there is to reach.
+        if configuration.focused || configuration.strategy == .focused || given != nil {
+            campaign.survey(try generator())
+        }
         campaign.run()
-        try worker.send(Message.finished(campaign.progress, campaign.findings))
+        let figures = CampaignFigures(strategies: campaign.strategies, coverage: campaign.coverage)
+        try worker.send(Message.finished(campaign.progress, campaign.findings, figures))
     }
 
     /// Where its traces come from; needs no simulation.
     func source() throws -> TraceSource {
-        let era = try self.era()
-        if let given { return .given(try trace(given.utf8, in: era.name)) }
+        if let given {
+            let (era, trace) = (try era(), try trace(given.utf8, in: era().name))
+            let operations = era.kernelOperations.filter { kernelTasks.contains($0.name) }
+            return operations.isEmpty ? .given(trace) : .accompanied(trace, by: operations)
+        }
+        return try generator()
+    }
+
+    private func generator() throws -> TraceSource {
         let weights = try family.map(commandLineCatalog.family)?.weights ?? [:]
-        return .generator(Generator(Vocabulary(era), weights: weights))
+        return .generator(Generator(Vocabulary(try era()), weights: weights))
     }
 
     /// That of its variants; two files are compared in the era of the given trace.
@@ -60,5 +74,31 @@ struct CampaignJob: Codable {
     /// - Returns: false if nobody listens any more.
     private func send(_ message: Message, _ worker: Worker) -> Bool {
         (try? worker.send(message)) != nil
+    }
+}
+
+extension Era {
+    /// What kernel threads do.
+    var kernelOperations: [Operation] { operations.filter { $0.actor == .kernel } }
+}
+
+/// What a campaign was made of, and how much of the patch it ran.
+struct CampaignFigures: Codable {
+    var strategies: [StrategyFigures]
+    var coverage: Coverage
+
+    /// Adds those of another part of the same pair.
+    mutating func add(_ other: CampaignFigures, oneTrace: Bool) {
+        coverage.add(other.coverage)
+        for figures in other.strategies {
+            let isSame = { (known: StrategyFigures) in
+                known.name == figures.name && known.parameter == figures.parameter
+            }
+            if let known = strategies.firstIndex(where: isSame) {
+                strategies[known].add(figures, oneTrace: oneTrace)
+            } else {
+                strategies.append(figures)
+            }
+        }
     }
 }

@@ -23,6 +23,8 @@ struct PartOfPair {
     var job: CampaignJob
     var progress = CampaignProgress()
     var findings: [Finding] = []
+    /// Once it has come to its end.
+    var figures: CampaignFigures?
     /// What it had done before its last worker was started.
     private var done = CampaignProgress()
     private var kept: [Finding] = []
@@ -42,9 +44,10 @@ struct PartOfPair {
             self.progress = done + progress
         case .found(let finding):
             findings.append(finding)
-        case .finished(let progress, let all):
+        case .finished(let progress, let all, let figures):
             self.progress = done + progress
             findings = kept + all
+            self.figures = figures
         }
     }
 
@@ -88,6 +91,8 @@ struct CampaignRunner {
     var configuration: CampaignConfiguration
     /// The text of a trace to run again and again.
     var given: String?
+    /// Operations of kernel threads that are added to it.
+    var kernelTasks: [String] = []
     /// How many workers run side by side.
     var jobs: Int
     /// How long a worker may stand still, in seconds.
@@ -118,7 +123,8 @@ struct CampaignRunner {
         var configuration = configuration
         (configuration.part, configuration.parts) = (part, jobs)
         return CampaignJob(
-            pair: pairs[pair].compiled, family: pairs[pair].family, given: given, configuration: configuration)
+            pair: pairs[pair].compiled, family: pairs[pair].family, given: given, kernelTasks: kernelTasks,
+            configuration: configuration)
     }
 
     /// Whether a part whose worker has ended must go on with another one.

@@ -449,6 +449,7 @@ KERNEL_OBJECT(kernel_ops) {
 	KERNEL_OPS(OP)
 #undef OP
 	unsigned long rules;
+	struct kernel_ops *_Nullable original; /* the same table, where this one notes entries */
 };
 
 enum kernel_op_number {
@@ -460,5 +461,8 @@ enum kernel_op_number {
 
 /* The name of entry `number` of the table; NULL past its end. */
 const char *_Nullable kernel_op_name(unsigned int number);
+
+/* Makes calls through entry `number` of a table that has an original tell the scheduler. */
+void note_entries_of(struct kernel_ops *ops, unsigned int number);
 
 #pragma clang assume_nonnull end

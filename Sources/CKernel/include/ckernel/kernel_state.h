@@ -259,7 +259,7 @@ KERNEL_OBJECT(kernel_state) {
 	u32 quiet_steps;     /* yield points passed while tasks were not switched */
 	u32 context_switches;
 	u64 schedule;        /* hash of the switches so far: tells schedules apart */
-	u64 reached;         /* not 0: a function that the compared variants change was entered */
+	u64 reached;         /* a mask of the functions that the compared variants change: those entered */
 	struct violation violation[MAX_VIOLATIONS];
 	u32 lock_order[NR_LOCK_CLASSES]; /* [a] has bit b: b was taken while a was held */
 	struct tally tally;

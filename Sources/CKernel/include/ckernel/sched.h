@@ -67,7 +67,7 @@ KERNEL_OBJECT(task_struct) {
 	u16 yield_point;         /* where it last stood: index into the names */
 	u32 steps;
 	u64 compaction_passed;   /* mask of blocks: compaction's control struct, on its stack in the kernel */
-	u32 priority;            /* PCT */
+	u32 priority;            /* PCT: of the task; POS: of its next step */
 	bool kthread, kswapd, memalloc, memalloc_pin, fatal_signal, oom_victim;
 	bool interrupted;        /* a signal has ended a wait of its call: Simulation/InterruptibleWait.swift */
 	struct userfaultfd_wait_queue uwq;
