@@ -111,8 +111,10 @@ extension Draft {
     /// What is there to be collapsed: accesses to some pages of the newest mapping.
     private mutating func drawFirstAccesses() -> [Step] {
         guard let mapping = spaces[0]?.mappings.last, tableWithin(mapping) != nil, random.chance(60) else { return [] }
+        // A private mapping of a file is mostly there to be read.
+        let share = mapping.isShared || mapping.file == nil ? 70 : 25
         return (0..<1 + random.below(3)).compactMap { _ in
-            let writes = mapping.isWritable && random.chance(70)
+            let writes = mapping.isWritable && random.chance(share)
             guard let access = generator.vocabulary[writes ? KnownOperation.write : KnownOperation.read] else {
                 return nil
             }
