@@ -12,7 +12,11 @@ RECORDED := $(wildcard Fixtures/recorded/*.trace)
 # What the kernel may do meanwhile, which no log of a program shows.
 BESIDE := kswapd,compact,khugepaged
 
-.PHONY: all deps build run test bench format lint clean
+# The second build, whose code records what it reads and writes, for reduced and stateful searches.
+RECORDED_BUILD := .build/recorded
+NAMED_TRACES := $(wildcard Fixtures/explore/*.trace)
+
+.PHONY: all deps build explore-build run test bench format lint clean
 
 all: build
 
@@ -38,6 +42,10 @@ deps:
 build: deps
 	$(SWIFT) build --configuration release
 
+explore-build: build
+	MMDIFF_RECORD_ACCESSES=1 $(SWIFT) build --configuration release --scratch-path $(RECORDED_BUILD)
+	ln -sf $(abspath $(RECORDED_BUILD))/release/mmdiff $(MMDIFF)-recorded
+
 # Checks what real programs did, then every family, and ends with the table of verdicts.  The families have
 # patches with known defects, so differences (1) and doubts (125) are no failures here.
 run: build
@@ -46,11 +54,12 @@ run: build
 
 # The end-to-end tests run the release binary.  A simulated machine is a process-wide thing, so tests
 # do not run side by side.
-test: build
-	MMDIFF=$(MMDIFF) $(SWIFT) test --no-parallel
+test: build explore-build
+	MMDIFF=$(MMDIFF) SEARCHCHECK=$(RECORDED_BUILD)/release/SearchCheck $(SWIFT) test --no-parallel
 
-bench: build
+bench: build explore-build
 	$(MMDIFF) bench
+	$(MMDIFF) bench explore $(NAMED_TRACES)
 
 format:
 	$(SWIFT) format --in-place --parallel --recursive $(SOURCES)
@@ -60,3 +69,4 @@ lint:
 
 clean:
 	$(SWIFT) package clean
+	rm -rf $(RECORDED_BUILD)

@@ -5,10 +5,16 @@ import PackageDescription
 /// The model's functions are called across modules in the hot path, so a release build must inline them.
 /// Kernel structs show as classes, whose fields Swift would guard against overlapping accesses by one list
 /// a thread: fibers share that list, and every access would cost a call.
-let modelSettings: [SwiftSetting] = [
+var modelSettings: [SwiftSetting] = [
     .unsafeFlags(["-enforce-exclusivity=unchecked"]),
     .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
+
+/// The second build, whose code calls back for each access to memory: see CRecording.h.  ThreadSanitizer's instrumentation
+/// is all it takes from there; a C function that Swift inlines from a header is instrumented by a flag of its own.
+let recordsAccesses = Context.environment["MMDIFF_RECORD_ACCESSES"] != nil
+let recordingSettings: [CSetting] = recordsAccesses ? [.unsafeFlags(["-fsanitize=thread"])] : []
+if recordsAccesses { modelSettings.append(.unsafeFlags(["-sanitize=thread", "-Xcc", "-fsanitize=thread"])) }
 
 let package = Package(
     name: "mmdiff",
@@ -16,9 +22,12 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
     ],
     targets: [
-        .target(name: "CKernel"),
+        .target(name: "CKernel", cSettings: recordingSettings),
+        .target(
+            name: "CRecording", cSettings: recordsAccesses ? [.define("MMDIFF_RECORD_ACCESSES")] : []),
         .target(name: "CFiber", linkerSettings: [.linkedLibrary("boost_context")]),
-        .target(name: "Simulation", dependencies: ["CKernel", "CFiber"], swiftSettings: modelSettings),
+        .target(
+            name: "Simulation", dependencies: ["CKernel", "CFiber", "CRecording"], swiftSettings: modelSettings),
         .target(name: "KernelModel", dependencies: ["CKernel", "Simulation"], swiftSettings: modelSettings),
         .target(name: "Traces", dependencies: ["CKernel", "KernelModel", "Simulation"]),
         .target(name: "CProcesses", dependencies: ["CKernel"]),
@@ -28,7 +37,8 @@ let package = Package(
             name: "MunlockSplit",
             dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit", "CMunlockSplit"],
             path: "Variants/MunlockSplit", exclude: ["C", "README.md"], swiftSettings: modelSettings),
-        .target(name: "CMunlockSplit", dependencies: ["CKernel"], path: "Variants/MunlockSplit/C"),
+        .target(name: "CMunlockSplit", dependencies: ["CKernel"], path: "Variants/MunlockSplit/C",
+            cSettings: recordingSettings),
         .target(
             name: "MlockDrain", dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit"],
             path: "Variants/MlockDrain", exclude: ["README.md"], swiftSettings: modelSettings),
@@ -36,7 +46,8 @@ let package = Package(
             name: "RetractPageTables",
             dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit", "CRetractPageTables"],
             path: "Variants/RetractPageTables", exclude: ["C", "README.md"], swiftSettings: modelSettings),
-        .target(name: "CRetractPageTables", dependencies: ["CKernel"], path: "Variants/RetractPageTables/C"),
+        .target(name: "CRetractPageTables", dependencies: ["CKernel"], path: "Variants/RetractPageTables/C",
+            cSettings: recordingSettings),
         .target(
             name: "Differential",
             dependencies: ["CFiber", "CKernel", "Simulation", "KernelModel", "Traces", "VariantKit"],
@@ -53,6 +64,13 @@ let package = Package(
             dependencies: ["CommandLineTool", "MlockDrain", "MunlockSplit", "RetractPageTables", "VariantKit"]),
         .executableTarget(
             name: "TestWorker", dependencies: ["KernelModel", "Processes", "Simulation"], path: "Tests/TestWorker"),
+        .executableTarget(
+            name: "SearchCheck",
+            dependencies: [
+                "CKernel", "CRecording", "Differential", "KernelModel", "MlockDrain", "MunlockSplit", "RetractPageTables",
+                "Simulation", "Traces", "VariantKit",
+            ],
+            path: "Tests/SearchCheck", swiftSettings: modelSettings),
         .testTarget(name: "CommandLineTests", dependencies: ["mmdiff"]),
         .testTarget(
             name: "DifferentialTests",

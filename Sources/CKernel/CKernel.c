@@ -2,6 +2,8 @@
 /* The few definitions behind CKernel's headers. */
 #include "CKernel.h"
 
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
 struct kernel_state *running_kernel;
 struct scheduler_state the_scheduler;
 
@@ -41,4 +43,41 @@ static const char *const event_kind_names[] = {
 const char *event_kind_name(unsigned int event)
 {
 	return event < NR_EVENT_KINDS ? event_kind_names[event] : NULL;
+}
+
+struct bookkeeping bookkeeping(unsigned int number)
+{
+#define FIELD(field, of_state) { &kernel->field, sizeof(kernel->field), of_state }
+	const struct bookkeeping fields[] = {
+		FIELD(current, false),
+		FIELD(steps, false),
+		FIELD(quiet_steps, false),
+		FIELD(context_switches, false),
+		FIELD(schedule, false),
+		FIELD(reached, false),
+		FIELD(tally, false),
+		FIELD(event_counts, false),
+		FIELD(attempts, false),
+		FIELD(vm_events, false),
+		FIELD(vm_stat, true),
+		/* A broken rule is noted once; where, is no part of an outcome. */
+		FIELD(nr_violations, false),
+		FIELD(violation, false),
+		FIELD(violations, true),
+		/* Of two tasks that take two locks in two orders, whoever comes second is the one to break the rule. */
+		FIELD(lock_order, true),
+	};
+#undef FIELD
+	unsigned int task = (number - ARRAY_SIZE(fields)) / 2;
+	struct task_struct *of;
+
+	if (number < ARRAY_SIZE(fields))
+		return fields[number];
+	/* The last task is the machine's own. */
+	if (task > kernel->nr_tasks)
+		return (struct bookkeeping){};
+	of = &kernel->tasks[task];
+	if ((number - ARRAY_SIZE(fields)) % 2)
+		return (struct bookkeeping){ &of->steps, sizeof(of->steps), false };
+	return (struct bookkeeping){ of->occurrences, sizeof(of->occurrences), false };
 }

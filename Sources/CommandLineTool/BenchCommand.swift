@@ -9,7 +9,13 @@ import VariantKit
 
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure the simulation on generated traces, every invariant on.")
+        commandName: "bench", abstract: "Measure the simulation, or the searches.",
+        subcommands: [BenchSimulation.self, BenchExplore.self], defaultSubcommand: BenchSimulation.self)
+}
+
+struct BenchSimulation: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "simulation", abstract: "Measure the simulation on generated traces, every invariant on.")
 
     @ArgumentParser.Argument(help: "The family whose first pair is measured; each family's if none is named.")
     var family: String?
@@ -72,7 +78,7 @@ private struct BenchReport: Encodable {
 }
 
 /// Three digits that count, without a locale.
-private func number(_ value: Double) -> String {
+func number(_ value: Double) -> String {
     if value < 0 { return "-" + number(-value) }
     if value >= 100 { return String(Int(value.rounded())) }
     let thousandths = Int((value * 1000).rounded())

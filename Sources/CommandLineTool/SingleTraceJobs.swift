@@ -27,8 +27,7 @@ struct ReplayJob: Codable {
 struct ExploreJob: Codable {
     var pair: CompiledPair
     var trace: String
-    var preemptions: Int?
-    var schedules: Int
+    var plan: SearchPlan
 
     func run(_ worker: Worker) throws {
         worker.begin("an exploration")
@@ -37,9 +36,7 @@ struct ExploreJob: Codable {
         let (base, patched) = try commandLineCatalog.load(pair, era: trace.era)
         let compiled = try CompiledTrace(trace, trace.vocabulary)
         let machines = try PairOfMachines(base: base, patched: patched)
-        let exploration = Exploration(machines, compiled, preemptionBound: preemptions, schedules: schedules) {
-            worker.progress()
-        }
+        let exploration = Exploration(machines, compiled, plan) { worker.progress() }
         guard let exploration else { throw SetupFailure() }
         try worker.send(exploration)
     }
@@ -55,9 +52,11 @@ extension Trace {
 }
 
 /// Runs a job that sends one result.
-func runJob<Result: Decodable>(_ job: WorkerJob) throws -> Result {
+///
+/// - Parameter program: the build of mmdiff that does it.
+func runJob<Result: Decodable>(_ job: WorkerJob, by program: String = "/proc/self/exe") throws -> Result {
     var result: Result?
-    let end = try WorkerPool().run([job]) { result = $1 }[0]
+    let end = try WorkerPool(command: [program, "worker"]).run([job]) { result = $1 }[0]
     switch end {
     case .done: break
     case .failed(let complaint): throw InputError(complaint)

@@ -11,6 +11,7 @@ enum WorkerJob: Codable {
     case campaign(CampaignJob)
     case replay(ReplayJob)
     case explore(ExploreJob)
+    case benchExplore(BenchExploreJob)
 }
 
 struct WorkerCommand: ParsableCommand {
@@ -24,6 +25,7 @@ struct WorkerCommand: ParsableCommand {
             case .campaign(let campaign): try campaign.run(worker)
             case .replay(let replay): try replay.run(worker)
             case .explore(let exploration): try exploration.run(worker)
+            case .benchExplore(let measurement): try measurement.run(worker)
             }
         }
     }

@@ -6,25 +6,78 @@ import KernelModel
 import Simulation
 import Traces
 
+/// How the schedules of a trace are gone through.  Each is a search of its own: what they leave out, they leave out for
+/// reasons that do not hold together.
+public enum SearchMode: String, Codable, Sendable, CaseIterable {
+    /// Every schedule.
+    case depthFirst = "depth-first"
+    /// Every schedule with few preemptions.
+    case bounded
+    /// One schedule of each kind: partial-order reduction.
+    case reduced
+    /// Every state once.
+    case stateful
+
+    /// Whether it needs the build that records what steps read and write.
+    public var needsRecording: Bool { self == .reduced || self == .stateful }
+}
+
+/// What to search for how long.
+public struct SearchPlan: Codable, Sendable {
+    public var mode: SearchMode
+    /// The most preemptions of a schedule, for a bounded search.
+    public var preemptions: Int
+    /// How many schedules of each side to run at most; in a stateful search, how many states to visit.
+    public var limit: Int
+
+    public init(_ mode: SearchMode, preemptions: Int = 2, limit: Int) {
+        self.mode = mode
+        self.preemptions = preemptions
+        self.limit = limit
+    }
+}
+
 /// The outcome sets of a trace, side by side.
 public struct Exploration: Codable, Sendable {
     /// How far the search of a side went.
     public struct Search: Codable, Sendable {
-        public var schedules: Int
-        /// Whether every schedule (within the bound) was run.
-        public var complete: Bool
-        /// Whether the bound kept no schedule from being run.
-        public var unbounded: Bool
+        public var mode: SearchMode
+        /// Complete executions.
+        public var schedules = 0
+        /// Executions left early, since all that they could end in was covered.
+        public var redundant: Int?
+        public var states: Int?
+        public var steps = 0
+        /// Whether every schedule was run that the mode and the bound ask for.
+        public var complete = false
+        /// The most preemptions of a schedule; nil if no bound kept one from being run.
+        public var preemptionBound: Int?
+
+        public init(mode: SearchMode) { self.mode = mode }
     }
 
-    /// An outcome, and how many schedules have it.
+    /// An outcome that a side has.
+    public struct Reached: Codable, Sendable {
+        /// In how many of the schedules that were run.
+        public var schedules = 0
+        /// The schedule with the fewest preemptions of those: the section `schedule` of a trace, a line each.
+        public var witness: [String] = []
+        var preemptions = 0
+    }
+
+    /// An outcome of one side or both.
     public struct State: Codable, Sendable {
         public var end: String
         public var broken: [String]
-        public var base = 0
-        public var patched = 0
+        public var base: Reached?
+        public var patched: Reached?
         /// What is different from the first outcome.
         public var difference: [String]
+
+        public subscript(side: Side) -> Reached? {
+            get { side == .base ? base : patched }
+            set { if side == .base { base = newValue } else { patched = newValue } }
+        }
     }
 
     public var base: Search
@@ -34,20 +87,50 @@ public struct Exploration: Codable, Sendable {
 
     /// Searches both sides; nil if the trace's set-up does not run.
     ///
-    /// - Parameters:
-    ///   - bound: the most preemptions of a schedule; nil for no bound.
-    ///   - schedules: how many schedules of each side to run at most.
-    ///   - progress: called at the end of each schedule.
-    public init?(
-        _ pair: PairOfMachines, _ trace: CompiledTrace, preemptionBound bound: Int?, schedules: Int,
-        progress: () -> Void
-    ) {
+    /// - Parameter progress: called at the end of each schedule.
+    public init?(_ pair: PairOfMachines, _ trace: CompiledTrace, _ plan: SearchPlan, progress: () -> Void) {
         guard pair.load(trace) else { return nil }
         var collector = Collector()
-        base = collector.search(pair.base, .base, bound, schedules, progress)
-        patched = collector.search(pair.patched, .patched, bound, schedules, progress)
+        base = search(pair.base, plan) { collector.count($0, pair.base, .base, progress) }
+        patched = search(pair.patched, plan) { collector.count($0, pair.patched, .patched, progress) }
         states = collector.states
     }
+}
+
+/// Searches the loaded trace of `machine`.
+///
+/// - Parameter visit: is given the outcome of each execution, whose decisions are recorded.
+public func search(_ machine: Machine, _ plan: SearchPlan, visit: (Outcome) -> Void) -> Exploration.Search {
+    machine.useTrace()
+    return search(machine.arena, plan) { end in
+        visit(Outcome(end, machine))
+        // Coming to rest has taken the machine over.
+        machine.useTrace()
+        return true
+    }
+}
+
+/// Searches the machine in `arena`.
+///
+/// - Parameter visit: looks at it at the end of each execution; false ends the search.
+public func search(_ arena: Arena, _ plan: SearchPlan, visit: (run_end) -> Bool) -> Exploration.Search {
+    var search = Exploration.Search(mode: plan.mode)
+    switch plan.mode {
+    case .depthFirst, .bounded:
+        let bound = plan.mode == .bounded ? plan.preemptions : nil
+        let result = DepthFirstSearch(arena).run(preemptionBound: bound, schedules: plan.limit, visit: visit)
+        (search.schedules, search.steps, search.complete) = (result.schedules, result.steps, result.complete)
+        search.preemptionBound = result.unbounded ? nil : bound
+    case .reduced:
+        let result = PartialOrderReduction(arena).run(schedules: plan.limit, visit: visit)
+        (search.schedules, search.steps, search.complete) = (result.schedules, result.steps, result.complete)
+        search.redundant = result.redundant
+    case .stateful:
+        let result = StatefulSearch(arena).run(states: plan.limit, visit: visit)
+        (search.schedules, search.steps, search.complete) = (result.schedules, result.steps, result.complete)
+        search.states = result.states
+    }
+    return search
 }
 
 private struct Collector {
@@ -56,27 +139,21 @@ private struct Collector {
     private var numbers: [Outcome.Essence: Int] = [:]
     private var first: StateNode?
 
-    mutating func search(
-        _ machine: Machine, _ side: Side, _ bound: Int?, _ limit: Int, _ progress: () -> Void
-    ) -> Exploration.Search {
-        machine.useTrace()
-        let result = DepthFirstSearch(machine.arena).run(preemptionBound: bound, schedules: limit) { end in
-            count(Outcome(end, machine), machine, side)
-            // Coming to rest has taken the machine over.
-            machine.useTrace()
-            progress()
-            return true
-        }
-        return Exploration.Search(
-            schedules: result.schedules, complete: result.complete, unbounded: result.unbounded)
+    mutating func count(_ outcome: Outcome, _ machine: Machine, _ side: Side, _ progress: () -> Void) {
+        let number = numbers[outcome.essence] ?? add(outcome, machine)
+        note(side, in: &states[number])
+        progress()
     }
 
-    private mutating func count(_ outcome: Outcome, _ machine: Machine, _ side: Side) {
-        let number = numbers[outcome.essence] ?? add(outcome, machine)
-        switch side {
-        case .base: states[number].base += 1
-        case .patched: states[number].patched += 1
+    private func note(_ side: Side, in state: inout Exploration.State) {
+        var reached = state[side] ?? Exploration.Reached()
+        reached.schedules += 1
+        let preemptions = recordedPreemptions()
+        if reached.schedules == 1 || preemptions < reached.preemptions {
+            reached.preemptions = preemptions
+            reached.witness = recordedSchedule().lines
         }
+        state[side] = reached
     }
 
     private mutating func add(_ outcome: Outcome, _ machine: Machine) -> Int {
@@ -89,5 +166,18 @@ private struct Collector {
         states.append(Exploration.State(end: endName(outcome.end), broken: broken, difference: difference))
         numbers[outcome.essence] = states.count - 1
         return states.count - 1
+    }
+}
+
+/// How often the recorded run takes the CPU from a task that could have gone on, or moves it to another one.
+private func recordedPreemptions() -> Int {
+    // The first decision says who starts.
+    (1..<max(Int(scheduler.nr_decisions), 1)).count { scheduler.decision($0).pointee.forced == 0 }
+}
+
+extension Schedule {
+    /// As a trace has it, without the title.
+    var lines: [String] {
+        (start.map { ["start t\($0)"] } ?? []) + decisions.map { "\($0)" }
     }
 }

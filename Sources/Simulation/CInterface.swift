@@ -3,6 +3,7 @@
 // of that name; what C adds is only how the caller's name is passed.
 
 import CKernel
+import CRecording
 
 /// What C code reaches through `kernel.simulation`.
 ///
@@ -46,6 +47,7 @@ public nonisolated(unsafe) let simulationOperations: UnsafePointer<simulation_op
             bug_on: { bug($0, $1) },
             no_page_table: { noPageTable() },
             note_event: { noteEvent(event_kind($0), $1, $2) },
-            note_cost: { noteCost(event_kind($0), $1, $2) }))
+            note_cost: { noteCost(event_kind($0), $1, $2) },
+            record_access: { record_access($0, $1, $2) }))
     return UnsafePointer(table)
 }()

@@ -5,6 +5,7 @@
 
 import CFiber
 import CKernel
+import CRecording
 
 // MARK: - Yield points
 
@@ -104,6 +105,15 @@ private func leaveForced(_ task: task_struct) {
         }
     }
     switchTask(from: task, to: next, forced: true)
+}
+
+/// Nobody can go on, as an explorer has found: whoever waits for user space is interrupted, or the run is over.
+///
+/// - Returns: whether it goes on.
+func endStandstill() -> Bool {
+    if interruptWaits(of: nil) { return true }
+    kernel.run_end = UInt8(nothingCanRun().rawValue)
+    return false
 }
 
 /// A run in which nobody can go on is complete if all that is left waits for processes never forked.
@@ -227,7 +237,10 @@ func endRun(_ end: run_end) -> Never {
 private let taskEntry: @convention(c) (transfer_t) -> Void = { transfer in
     arrive(transfer)
     let task = kernel.current
-    while scheduler.run_op!(task, UInt32(task.op)) { task.op += 1 }
+    while scheduler.run_op!(task, UInt32(task.op)) {
+        task.op += 1
+        recording_forget_reads()
+    }
     // What is decided here has a name of its own, not that of the last place the task passed.
     task.yield_point = UInt16(yieldPointNumber(("task" as StaticString).cString, ("end" as StaticString).cString))
     countOccurrence(task, Int(task.yield_point))

@@ -54,7 +54,11 @@ final class Snapshots {
     }
 
     /// Makes the machine what it was; what was kept later is forgotten, this snapshot is not.
-    func restore(_ position: Position) {
+    ///
+    /// - Parameter keepingLater: unless this is said.
+    func restore(_ position: Position, keepingLater: Bool = false) {
+        let last = end
+        defer { if keepingLater { end = last } }
         let header = unsafeBitCast(buffer + position.offset, to: kernel_state.self)
         end = position.offset
         take(arena.base, UnsafeMutableRawPointer(header.arena_end) - arena.base)
@@ -72,10 +76,13 @@ final class Snapshots {
 }
 
 /// Makes the machine in `arena` ready to run from its template, with an explorer to decide who goes on.
-func startExploration(_ arena: Arena) {
+///
+/// - Parameter stepwise: ask it at each yield point, even where nobody else could run, and when nobody can go on.
+func startExploration(_ arena: Arena, stepwise: Bool = false) {
     kernel = arena.root
     arena.reset()
     Strategy.external.install()
+    scheduler.stepwise = stepwise ? 1 : 0
     kernel.interleaving = 1
     kernel.run_end = UInt8(RUN_GOES_ON.rawValue)
     startFibers(arena)

@@ -171,6 +171,7 @@ func isPlace(of recorded: decision, _ task: task_struct) -> Bool {
 
 /// A number that means "ask the explorer", which resumes whom it likes.
 private func decideOutside(_ task: task_struct, _ forced: Bool) -> UInt8 {
+    if scheduler.stepwise != 0 { return UInt8(MAX_TASKS) }
     let others = runnableTasks() & ~(1 << UInt32(task.number))
     return others == 0 ? task.number : UInt8(others.trailingZeroBitCount)
 }

@@ -116,14 +116,17 @@ public struct NamedPair: Equatable, Sendable {
     /// Compiles the user's files.
     ///
     /// - Throws: `UserVariantError`.
-    public func compiled() throws -> CompiledPair {
-        CompiledPair(base: try NamedPair.compiled(base), patched: try NamedPair.compiled(patched))
+    ///
+    /// - Parameter recorded: for the build of mmdiff that records accesses.
+    public func compiled(recorded: Bool = false) throws -> CompiledPair {
+        CompiledPair(
+            base: try NamedPair.compiled(base, recorded), patched: try NamedPair.compiled(patched, recorded))
     }
 
-    private static func compiled(_ side: Side) throws -> CompiledPair.Side {
+    private static func compiled(_ side: Side, _ recorded: Bool) throws -> CompiledPair.Side {
         switch side {
         case .variant(let name): .variant(name)
-        case .source(let path): .library(try UserVariant(source: path).library)
+        case .source(let path): .library(try UserVariant(source: path, recorded: recorded).library)
         }
     }
 }

@@ -47,8 +47,9 @@ public struct Compiler {
     /// Compiles `source` into the object file `object`.
     ///
     /// - Returns: warnings.
-    func compile(_ source: String, to object: String, headers: String) throws -> String {
-        let result = try run(Compiler.options + ["-isystem", headers, "-c", "-o", object, source])
+    func compile(_ source: String, to object: String, headers: String, recorded: Bool = false) throws -> String {
+        let instrumented = recorded ? ["-fsanitize=thread"] : []
+        let result = try run(Compiler.options + instrumented + ["-isystem", headers, "-c", "-o", object, source])
         guard result.end == .exited(status: 0) else {
             throw UserVariantError.compilation(of: source, result.output)
         }
@@ -57,8 +58,10 @@ public struct Compiler {
 
     /// Links `object` with what stands for all functions it does not define itself: they call through the
     /// table of the kernel that runs.
-    func link(_ object: String, to library: String, folder: TemporaryFolder, _ source: String) throws {
-        try folder.write(Compiler.stubs, to: "stubs.c")
+    func link(
+        _ object: String, to library: String, folder: TemporaryFolder, _ source: String, recorded: Bool = false
+    ) throws {
+        try folder.write(Compiler.stubs + (recorded ? Compiler.recordingStubs : ""), to: "stubs.c")
         let result = try run(
             Compiler.options + [
                 "-isystem", folder.path, "-shared", "-Wl,-z,defs", "-Wl,-Bsymbolic", "-o", library, object,
@@ -75,6 +78,44 @@ public struct Compiler {
         #define OP(type, name, parameters, arguments) \\
             __attribute__((weak)) type name parameters { return kernel->ops->name arguments; }
         KERNEL_OPS(OP)
+        """
+
+    /// The callbacks of the sanitizer's instrumentation, for those that C code makes: the host has the recording.
+    private static let recordingStubs = """
+
+        #define RECORD(size, writes) kernel->simulation->record_access(address, size, writes)
+        #define ACCESS(size) \\
+            void __tsan_read##size(void *address) { RECORD(size, false); } \\
+            void __tsan_write##size(void *address) { RECORD(size, true); } \\
+            void __tsan_read_write##size(void *address) { RECORD(size, false); RECORD(size, true); } \\
+            void __tsan_unaligned_read##size(void *address) { RECORD(size, false); } \\
+            void __tsan_unaligned_write##size(void *address) { RECORD(size, true); } \\
+            void __tsan_unaligned_read_write##size(void *address) { __tsan_read_write##size(address); } \\
+            void __tsan_volatile_read##size(void *address) { RECORD(size, false); } \\
+            void __tsan_volatile_write##size(void *address) { RECORD(size, true); }
+        ACCESS(1) ACCESS(2) ACCESS(4) ACCESS(8) ACCESS(16)
+        void __tsan_init(void) {}
+        void __tsan_func_entry(void *caller) { (void)caller; }
+        void __tsan_func_exit(void) {}
+        void __tsan_read_range(void *address, unsigned long size) { RECORD(size, false); }
+        void __tsan_write_range(void *address, unsigned long size) { RECORD(size, true); }
+        void *__tsan_memset(void *address, int byte, unsigned long size)
+        {
+            RECORD(size, true);
+            return __builtin_memset(address, byte, size);
+        }
+        void *__tsan_memcpy(void *address, void *from, unsigned long size)
+        {
+            RECORD(size, true);
+            kernel->simulation->record_access(from, size, false);
+            return __builtin_memcpy(address, from, size);
+        }
+        void *__tsan_memmove(void *address, void *from, unsigned long size)
+        {
+            RECORD(size, true);
+            kernel->simulation->record_access(from, size, false);
+            return __builtin_memmove(address, from, size);
+        }
         """
 
     private func run(_ options: [String]) throws -> (end: ProcessEnd, output: String) {

@@ -15,8 +15,9 @@ public struct UserVariant {
 
     /// Compiles the file at `source`.
     ///
+    /// - Parameter recorded: with calls to the host for each access to memory: see CRecording.h.
     /// - Throws: `UserVariantError`.
-    public init(source: String) throws {
+    public init(source: String, recorded: Bool = false) throws {
         guard access(source, R_OK) == 0 else {
             throw UserVariantError.unreadable(source, String(cString: strerror(errno)))
         }
@@ -26,9 +27,9 @@ public struct UserVariant {
         let object = folder.path + "/variant.o"
         let library = folder.path + "/variant.so"
 
-        warnings = try compiler.compile(source, to: object, headers: folder.path)
+        warnings = try compiler.compile(source, to: object, headers: folder.path, recorded: recorded)
         let functions = try UserVariant.checkedFunctions(of: object, source)
-        try compiler.link(object, to: library, folder: folder, source)
+        try compiler.link(object, to: library, folder: folder, source, recorded: recorded)
         self.library = UserLibrary(source: source, path: library, replacedFunctions: functions)
     }
 

@@ -121,7 +121,7 @@ import Testing
 
     // MARK: One trace
 
-    private static let idle = """
+    static let idle = """
         mmdiff trace 1
         era v5.13
         machine cpus=2 nodes=1 pages=16 ptes=8 pmds=4 swap=4 pagevec=15

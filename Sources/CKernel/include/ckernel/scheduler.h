@@ -82,6 +82,7 @@ KERNEL_OBJECT(scheduler_state) {
 	u8 strategy; /* enum strategy_kind */
 	u8 recording; /* keep decisions */
 	u8 logging;   /* keep log entries */
+	u8 stepwise;  /* the explorer is asked at every yield point, and when nobody can go on */
 	u64 seed;
 	u32 switch_threshold; /* of 2^32: how often STRATEGY_RANDOM moves on */
 	u32 change_threshold; /* of 2^32: how often STRATEGY_PCT lowers a priority */
@@ -108,6 +109,17 @@ KERNEL_OBJECT(scheduler_state) {
 	/* where the process is, for whoever watches it from outside */
 	volatile u32 *_Nullable progress;
 };
+
+/*
+ * Bytes of the machine that runs by whose value no step decides: sums and masks that are only added to before the
+ * run is over, so that no order of two additions shows, and what is known of the current task alone.
+ */
+struct bookkeeping {
+	void *_Nullable start; /* NULL past the last one */
+	size_t size;
+	bool of_state;         /* but outcomes depend on it, or what is broken */
+};
+struct bookkeeping bookkeeping(unsigned int number);
 
 /* Swift reads it through a function, as it does `kernel`. */
 extern struct scheduler_state the_scheduler __attribute__((swift_private)) NONISOLATED_UNSAFE;

@@ -46,6 +46,8 @@ struct simulation_ops {
 	void (*no_page_table)(void);
 	void (*note_event)(unsigned int event, unsigned long object, unsigned long value);
 	void (*note_cost)(unsigned int event, unsigned long object, unsigned long value);
+	/* what instrumented code reads and writes: CRecording.h */
+	void (*record_access)(const void *address, size_t size, bool writes);
 };
 
 /* The table that a pmd leads to.  A walker that comes too late, and would take anything for one, ends the run. */

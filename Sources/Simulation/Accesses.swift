@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Which memory of the arena a step reads and writes: what tells whether two steps may change places.  Only the second
+// build knows: see CRecording.h.
+
+import CKernel
+import CRecording
+
+/// Whether this build knows what its steps read and write.
+public var recordsAccesses: Bool { accesses_are_recorded() }
+
+/// What a step read and wrote.
+struct Footprint {
+    /// By words of eight bytes, ascending: the word's number, the bytes read, the bytes written.
+    private(set) var accesses: [UInt64] = []
+    private(set) var task: Int
+    /// It ended the run, so all that others had done by then, and had not, was part of what came of it.
+    private(set) var endsRun = false
+
+    /// The recording of a step of `task`.
+    init(of task: Int, endsRun: Bool) {
+        self.task = task
+        self.endsRun = endsRun
+        let count = recorded_count()
+        accesses.reserveCapacity(count)
+        for access in UnsafeBufferPointer(start: recorded_accesses(), count: count) {
+            accesses.append(UInt64(access.word) << 16 | UInt64(access.read) << 8 | UInt64(access.written))
+        }
+        accesses.sort()
+    }
+
+    /// Whether one of two steps writes what the other reads or writes: then their order may matter.
+    func conflicts(with other: Footprint) -> Bool {
+        if endsRun || other.endsRun { return true }
+        var (i, j) = (0, 0)
+        while i < accesses.count && j < other.accesses.count {
+            let (a, b) = (accesses[i], other.accesses[j])
+            if a >> 16 == b >> 16 {
+                if a & (b | b >> 8) & 0xff != 0 || b & (a >> 8) & 0xff != 0 { return true }
+                i += 1
+                j += 1
+            } else if a < b {
+                i += 1
+            } else {
+                j += 1
+            }
+        }
+        return false
+    }
+
+    /// Adds what the same step did in another case of it, or in its beginning.
+    mutating func formUnion(_ other: Footprint) {
+        endsRun = endsRun || other.endsRun
+        var union: [UInt64] = []
+        union.reserveCapacity(accesses.count + other.accesses.count)
+        var (i, j) = (0, 0)
+        while i < accesses.count || j < other.accesses.count {
+            let a = i < accesses.count ? accesses[i] : UInt64.max
+            let b = j < other.accesses.count ? other.accesses[j] : UInt64.max
+            if a >> 16 == b >> 16 {
+                union.append(a | b)
+                i += 1
+                j += 1
+            } else if a < b {
+                union.append(a)
+                i += 1
+            } else {
+                union.append(b)
+                j += 1
+            }
+        }
+        accesses = union
+    }
+}
+
+/// Makes recordings be of the machine in `arena`, which runs.
+func attachRecording(_ arena: Arena) {
+    recording_attach(arena.base)
+    var number: UInt32 = 0
+    while let start = bookkeeping(number).start {
+        recording_leave_out(start, bookkeeping(number).size, bookkeeping(number).of_state)
+        number += 1
+    }
+}
+
+/// Begins the recording of a step of task `number`.  What let the task go on is part of it: whoever changes that
+/// must not change places with the step.
+func startRecording(_ number: Int) {
+    recording_start()
+    _ = isRunnable(kernel.task(number))
+}
+
+/// What keeps a task from going on.
+func recordedWait(_ number: Int) -> Footprint {
+    startRecording(number)
+    recording_stop()
+    return Footprint(of: number, endsRun: false)
+}
