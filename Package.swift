@@ -37,7 +37,8 @@ let package = Package(
             name: "MunlockSplit",
             dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit", "CMunlockSplit"],
             path: "Variants/MunlockSplit", exclude: ["C", "README.md"], swiftSettings: modelSettings),
-        .target(name: "CMunlockSplit", dependencies: ["CKernel"], path: "Variants/MunlockSplit/C",
+        .target(
+            name: "CMunlockSplit", dependencies: ["CKernel"], path: "Variants/MunlockSplit/C",
             cSettings: recordingSettings),
         .target(
             name: "MlockDrain", dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit"],
@@ -46,7 +47,8 @@ let package = Package(
             name: "RetractPageTables",
             dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit", "CRetractPageTables"],
             path: "Variants/RetractPageTables", exclude: ["C", "README.md"], swiftSettings: modelSettings),
-        .target(name: "CRetractPageTables", dependencies: ["CKernel"], path: "Variants/RetractPageTables/C",
+        .target(
+            name: "CRetractPageTables", dependencies: ["CKernel"], path: "Variants/RetractPageTables/C",
             cSettings: recordingSettings),
         .target(
             name: "Differential",
@@ -67,7 +69,8 @@ let package = Package(
         .executableTarget(
             name: "SearchCheck",
             dependencies: [
-                "CKernel", "CRecording", "Differential", "KernelModel", "MlockDrain", "MunlockSplit", "RetractPageTables",
+                "CKernel", "CRecording", "Differential", "KernelModel", "MlockDrain", "MunlockSplit",
+                "RetractPageTables",
                 "Simulation", "Traces", "VariantKit",
             ],
             path: "Tests/SearchCheck", swiftSettings: modelSettings),

@@ -81,7 +81,12 @@ private struct BenchExploreReport: Encodable {
     var remarks: [String] = []
 
     var text: String {
-        var rows = [["", "search", "build", "schedules", "left early", "states", "outcomes", "seconds", "schedules/s", "states/s", ""]]
+        var rows = [
+            [
+                "", "search", "build", "schedules", "left early", "states", "outcomes", "seconds", "schedules/s",
+                "states/s", "",
+            ]
+        ]
         rows += searches.map(row)
         rows += spin.map { figures in
             [

@@ -46,7 +46,9 @@ struct Spin {
         let options = ["-O2", "-DMEMLIM=4096", "-DSAFETY", "-w"] + (reduced ? [] : ["-DNOREDUCE"])
         try Spin.run(compiler.path, compiler.arguments + options + ["-o", "pan", "pan.c"], in: folder.path)
         var output = ""
-        let time = try ContinuousClock().measure { output = try Spin.run("./pan", ["-m1000", "-w24"], in: folder.path) }
+        let time = try ContinuousClock().measure {
+            output = try Spin.run("./pan", ["-m1000", "-w24"], in: folder.path)
+        }
         let line = output.split(separator: "\n").first { $0.hasSuffix("states, stored") }
         guard let line, let states = line.split(separator: " ").first.flatMap({ Int($0) }) else {
             throw InputError("spin's verifier said nothing of states")

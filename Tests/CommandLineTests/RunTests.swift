@@ -177,7 +177,9 @@ import Testing
         let end = try mmdiff("explore", trace, "--pair", "try_to_munlock..page_mlock.posted", "--preemptions", "1")
         #expect(end.status == 0)
         #expect(end.output.hasPrefix("Test \(trace) try_to_munlock..page_mlock.posted\nStates "))
-        #expect(end.output.contains("all within the bound") || end.output.contains(", all\n"))
+        #expect(
+            end.output.contains("\nafter: bounded, ")
+                && (end.output.contains(", complete\n") || end.output.contains(", all with at most 1 preemption\n")))
         let cut = try mmdiff("explore", trace, "--pair", "try_to_munlock..page_mlock.posted", "--schedules", "1")
         #expect(cut.status == 125)
     }

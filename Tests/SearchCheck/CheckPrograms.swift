@@ -70,7 +70,8 @@ struct Totals {
         if found == expected && complete { return true }
         let lost = expected.subtracting(found).count
         let wrong = found.subtracting(expected).count
-        print("\(search)\(complete ? "" : " (not complete)"): \(lost) of \(expected.count) outcomes lost, \(wrong) wrong")
+        print(
+            "\(search)\(complete ? "" : " (not complete)"): \(lost) of \(expected.count) outcomes lost, \(wrong) wrong")
         for outcome in expected.subtracting(found).prefix(3) { print("  lost \(outcome)") }
         for outcome in found.subtracting(expected).prefix(3) { print("  wrong \(outcome)") }
         print(subject)
