@@ -22,7 +22,7 @@ public struct CampaignConfiguration: Codable, Sendable {
     public var parts = 1
     /// The traces before this one are left out: how a campaign goes on after a trace that ended its process.
     public var first = 0
-    /// Preempt in changed functions and around them in one schedule of four.
+    /// Preempt in changed functions alone in one schedule of four.
     public var focused = false
     public var strategy = StrategyChoice.portfolio
     /// Lay the second machine's memory out in another order.
@@ -118,9 +118,11 @@ public final class Campaign {
         pair.leaveOut(claims)
     }
 
-    /// Finds out what is near changed functions, on traces of its own; run before everything else.
+    /// Finds out what is near changed functions, and which yield points they have, on traces of its own; run before
+    /// everything else.  Only a run that asks for focused schedules preempts near them: see docs/TESTING.md.
     public func survey(_ source: TraceSource) {
         pair.survey(source, vocabulary)
+        if configuration.strategy != .focused { Focus.current = Focus() }
     }
 
     /// Runs until the budget is used up or the observer ends it.

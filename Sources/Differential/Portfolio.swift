@@ -18,7 +18,7 @@ public struct ScheduleSeed: Sendable, Codable, Equatable {
     public var seed: UInt64
     public var trace: Int
     public var schedule: Int
-    /// Whether one schedule in four preempts in changed functions and around them alone; nil: no.
+    /// Whether one schedule in four preempts in changed functions alone; nil: no.
     public var focused: Bool?
     /// nil: the portfolio.
     public var choice: StrategyChoice?

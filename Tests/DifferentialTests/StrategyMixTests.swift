@@ -106,9 +106,13 @@ extension DifferentialTests {
             #expect(!near.contains { $0.hasPrefix("do_mmap:") }, "\(near)")
             #expect(Focus.current.nearChance > 0 && Focus.current.nearChance < 1)
             let chance = Focus.current.nearChance
-            _ = try campaign(.portfolio, traces: 3)
+            // Only who asks for it preempts there.
+            _ = try campaign(.portfolio, traces: 1, survey: true)
+            #expect(Focus.current == Focus())
+            _ = try campaign(.focused, traces: 1, survey: true)
+            let after = Focus.current.nearChance
             pair.survey(traces, vocabulary)
-            #expect(Focus.current.nearChance == chance)
+            #expect(after > 0 && Focus.current.nearChance == chance)
         }
 
         private func nearPlaces() -> [String] {

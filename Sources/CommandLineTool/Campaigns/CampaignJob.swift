@@ -42,7 +42,7 @@ struct CampaignJob: Codable {
             return send(finding.map(Message.found) ?? .progress(campaign.progress), worker)
         }
         // A given trace does not say what else there is to reach.
-        if configuration.focused || configuration.strategy == .focused || given != nil {
+        if configuration.strategy == .focused || given != nil {
             campaign.survey(try generator())
         }
         campaign.run()
