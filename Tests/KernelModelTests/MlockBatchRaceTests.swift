@@ -150,6 +150,27 @@ extension KernelModelTests {
                 .init(0) { _ = ops.do_munlock(PMD_SIZE() + 4 * PAGE_SIZE, PAGE_SIZE) })
         }
 
+        /// The page comes back to its list between munlock's look at PG_lru and the end of PG_mlocked.  Each part of
+        /// it is a page without a reason then.
+        @Test func aHugePageThatMunlockMissesAndThatIsSplit() {
+            race(
+                setup: {
+                    map(PMD_SIZE(), pages: 8, file: kernel.file(1), shared: true)
+                    store(1, PMD_SIZE())
+                    _ = ops.do_mlock(PMD_SIZE(), PMD_SIZE(), VM_LOCKED)
+                },
+                .init(0) {
+                    _ = ops.do_munlock(PMD_SIZE(), PMD_SIZE())
+                    _ = ops.do_fallocate_punch(kernel.file(1), 0, 2)
+                },
+                .init(0) {
+                    guard let page = ops.find_get_page(kernel.file(1), 0) else { return }
+                    if ops.isolate_lru_page(page) == 0 { ops.putback_lru_page(page) }
+                    ops.put_page(page)
+                },
+                .init(0) {})
+        }
+
         @Test func batchesThatAreDisabled() {
             race(
                 setup: {

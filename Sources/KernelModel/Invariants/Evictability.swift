@@ -11,13 +11,15 @@ import Simulation
 struct EvictabilityTotals {
     /// Base pages with PG_mlocked.
     var mlocked = 0
-    /// Munlocks that missed their page, and that nothing found so far goes back to.
+    /// Base pages that munlocks missed, and that nothing found so far goes back to.
     var missed = Int(kernel.munlocked_off_list)
 
-    /// Whether missed munlocks account for `excess`: then it is legal.
-    mutating func explain(_ excess: Int) -> Bool {
-        if ops.rules & RULE_STRANDED_PAGES == 0 || excess > missed { return false }
-        missed -= excess
+    /// Whether missed munlocks account for `excess` mlocks of a page: then it is legal.  A huge page may have been
+    /// split since.
+    mutating func explain(_ excess: Int, of page: page) -> Bool {
+        let pages = excess * Int(thp_nr_pages(page))
+        if ops.rules & RULE_STRANDED_PAGES == 0 || pages > missed { return false }
+        missed -= pages
         return true
     }
 }
@@ -29,7 +31,7 @@ func checkEvictability(_ page: page, _ census: Census, _ totals: inout Evictabil
     }
     // A page that was truncated while it was pinned stays where it is until it is freed.
     if PageLRU(page) && PageUnevictable(page) && page.mapping != nil && ops.page_evictable(page)
-        && !totals.explain(1)
+        && !totals.explain(1, of: page)
     {
         reportViolation(VIOLATION_unevictable_without_reason, 0, 0)
     }
@@ -50,8 +52,8 @@ private func checkMlocked(_ page: page, _ count: PageCensus, _ totals: inout Evi
     let counted = PageLRU(page) && PageUnevictable(page) ? page.mlock_count : 0
     if count.mlocks == 0 {
         let lives = ops.rules & RULE_MLOCKED_UNTIL_FREED != 0 && !page_mapped(page)
-        if !lives && !totals.explain(1) { reportViolation(VIOLATION_mlocked_without_vma, 0, UInt(counted)) }
-    } else if counted > count.mlocks && !totals.explain(Int(counted - count.mlocks)) {
+        if !lives && !totals.explain(1, of: page) { reportViolation(VIOLATION_mlocked_without_vma, 0, UInt(counted)) }
+    } else if counted > count.mlocks && !totals.explain(Int(counted - count.mlocks), of: page) {
         reportViolation(VIOLATION_mlock_count, UInt(counted), UInt(count.mlocks))
     }
 }

@@ -253,7 +253,7 @@ KERNEL_OBJECT(kernel_state) {
 	u8 break_up_order; /* permutes the pages of a block that is broken up */
 	u8 nr_rcu_callbacks; /* in use */
 	u32 lru_drain_gen;   /* see lru_add_drain_all() */
-	u32 munlocked_off_list; /* munlocks that did not find their page on an LRU list, and subtracted nothing */
+	u32 munlocked_off_list; /* base pages of munlocks that did not find their page on an LRU list, and subtracted nothing */
 	u32 steps;
 	u32 violations;      /* mask of enum violation_kind */
 	u32 quiet_steps;     /* yield points passed while tasks were not switched */

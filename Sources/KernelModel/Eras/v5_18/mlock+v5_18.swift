@@ -195,7 +195,7 @@ private func __munlock_page(_ page: page, _ locked: pglist_data?) -> pglist_data
 /// The part of __munlock_page() at its label munlock.
 private func clearMlocked(_ page: page, _ nr_pages: Int, isolated: Bool) {
     yield_point("PageMlocked", "__munlock_page")
-    if !isolated { kernel.munlocked_off_list += 1 }
+    if !isolated { kernel.munlocked_off_list += UInt32(nr_pages) }
     guard TestClearPageMlocked(page) else { return }
     account_mlocked(-nr_pages)
     count(isolated || !PageUnevictable(page) ? UNEVICTABLE_PGMUNLOCKED : UNEVICTABLE_PGSTRANDED, nr_pages)
