@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import CKernel
 import Foundation
+import KernelModel
 import MunlockSplit
+import RetractPageTables
 import Simulation
 import Testing
 import Traces
@@ -29,6 +31,32 @@ extension DifferentialTests {
                 }
             }
             #expect(runs > 2000)
+        }
+
+        /// The tails of a huge page hold what they held as small ones.
+        @Test func whatTailsHoldMakesNoDifference() throws {
+            let text = """
+                mmdiff trace 1
+                era v6.5
+                machine cpus=2 nodes=2 pages=32 ptes=8 pmds=4 swap=8 pagevec=15
+                file f0 shmem pages=8
+                setup
+                  p0 mmap(0x8000, 0x8000, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS|MAP_LOCKED, -, 0)
+                  p0 fork(p1)
+                  p0 write(0xd000)
+                  p0 madvise(0x8000, 0x8000, MADV_COLLAPSE)
+                task t0 p0 cpu=0
+                  fork(p2)
+                task t1 p2 cpu=1
+                  change_prot_numa(0xc000, 0x1000)
+
+                """
+            let old = try #require(retractPageTables.variant("old"))
+            let pair = try PairOfMachines(base: old, patched: old, arenas: arenas)
+            let trace = try Trace(parsing: Array(text.utf8), file: "test", eras: Vocabulary.all)
+            #expect(pair.load(try CompiledTrace(trace, Vocabulary(.v6_5)), alike: false))
+            let outcomes = [pair.base, pair.patched].map { outcome($0, ScheduleSeed(seed: 1, trace: 0, schedule: 0)) }
+            #expect(outcomes[0] == outcomes[1])
         }
 
         @Test func aRunLeavesNothingBehind() throws {

@@ -266,8 +266,8 @@ private struct StateWalk {
             visitor.number("compound_mapcount", Int(page.compound_mapcount) + 1)
         }
         visitor.field("lru", PageLRU(page) ? UInt64(page_lru(page).rawValue) : UInt64(NR_LRU_LISTS.rawValue), .lru)
-        // Off the list the kernel has no room for it.
-        if ops.rules & RULE_MLOCK_COUNT != 0 && PageLRU(page) && PageUnevictable(page) {
+        // Off the list, and in tails, the kernel has no room for it.
+        if ops.rules & RULE_MLOCK_COUNT != 0 && PageLRU(page) && PageUnevictable(page) && !PageTail(page) {
             visitor.number("mlock_count", Int(page.mlock_count))
         }
         visitor.field("contents", page.contents, .token)
