@@ -253,6 +253,26 @@ extension KernelModelTests {
             }
         }
 
+        /// Somebody pins the page when its split has begun: it stays mapped, of which nobody complains.
+        @Test func aHugePageThatIsPinnedStaysMapped() {
+            run {
+                mapHuge()
+                let start = Int(PMD_SIZE())
+                #expect(perform(.pin, start, Int(FOLL_WRITE | FOLL_LONGTERM)) == 0)
+                let head = pmd_page(pmd_offset(current.mm!, PMD_SIZE()).pointee)
+                lock_page(head)
+                let anon_vma = ops.page_get_anon_vma(head)!
+                down_write(anon_vma.root.rwsem)
+                ops.unmap_page(head)
+                #expect(page_mapped(head))
+                ops.remap_page(head, Int32(HPAGE_PMD_NR()))
+                up_write(anon_vma.root.rwsem)
+                ops.put_anon_vma(anon_vma)
+                unlock_page(head)
+                #expect(perform(.unpin, start) == 0)
+            }
+        }
+
         private func pinAndWork(_ flags: UInt32) {
             for _ in 0..<2 {
                 _ = perform(.pin, Int(base), Int(flags))

@@ -21,6 +21,7 @@ extension Era {
             install_memory_wp_v6_5(ops)
             install_gup_v6_5(ops)
             install_migrate_v6_5(ops)
+            install_huge_memory_split_v6_5(ops)
         },
         operations: Era.v5_18_rc1.operations.map { $0.name == "madvise" ? .madvise_with_collapse : $0 } + [])
 }

@@ -15,6 +15,15 @@ func install_huge_memory_migration_v5_18(_ ops: kernel_ops) {
 
 /// Linux v5.18-rc1, mm/huge_memory.c, unmap_page().
 private func unmap_page(_ page: page) {
+    unmap_folio(page)
+    yield_point("mapcount")
+    if page_mapped(page) { WARN_ON("page_mapped(page)") }
+}
+
+/// What v6.5 has of unmap_page(): it does not ask whether the page is unmapped, since an exclusive anonymous page that
+/// is pinned may stay mapped, and then the split fails.
+/// Linux v6.5, mm/huge_memory.c, unmap_folio().
+func unmap_folio(_ page: page) {
     let ttu_flags = TTU_RMAP_LOCKED | TTU_SPLIT_HUGE_PMD | TTU_SYNC
     VM_BUG_ON_PAGE(!PageHead(page), "!PageHead(page)")
     // A file's pages are found again by faults.
@@ -23,8 +32,6 @@ private func unmap_page(_ page: page) {
     } else {
         _ = ops.try_to_unmap(page, ttu_flags | TTU_IGNORE_MLOCK)
     }
-    yield_point("mapcount")
-    if page_mapped(page) { WARN_ON("page_mapped(page)") }
 }
 
 /// Linux v5.18-rc1, mm/huge_memory.c, remap_page().

@@ -7,7 +7,7 @@ import Simulation
 
 func install_khugepaged_anonymous_v5_18(_ ops: kernel_ops) {
     ops.khugepaged_scan_pmd = khugepaged_scan_pmd
-    ops.collapse_huge_page = collapse_huge_page
+    ops.collapse_huge_page = { collapse_huge_page($0, $1, $2, $3, $4, keepsProtection: false) }
 }
 
 // MARK: - Whether it is worth it
@@ -170,9 +170,11 @@ private func __collapse_huge_page_swapin(
 
 /// mmap_lock is held for reading, and dropped.
 /// Linux v5.18-rc1, mm/khugepaged.c, collapse_huge_page().
-private func collapse_huge_page(
+///
+/// - Parameter keepsProtection: gives up where userfaultfd has protected a page since the scan, as from v6.4 on.
+func collapse_huge_page(
     _ mm: mm_struct, _ address: UInt, _ referenced: Int32, _ unmapped: Int32,
-    _ cc: UnsafeMutablePointer<collapse_control>
+    _ cc: UnsafeMutablePointer<collapse_control>, keepsProtection: Bool
 ) -> Int32 {
     // An allocation may take long.
     up_read(mm.mmap_lock)
@@ -200,7 +202,8 @@ private func collapse_huge_page(
         return result
     }
     let collapsed =
-        mm_find_pmd(mm, address) == pmd ? collapse_table(vma, address, pmd, new_page, cc) : SCAN_FAIL
+        mm_find_pmd(mm, address) == pmd
+        ? collapse_table(vma, address, pmd, new_page, cc, keepsProtection: keepsProtection) : SCAN_FAIL
     if collapsed == SCAN_SUCCEED { cc.pointee.hpage = nil }
     mmap_write_unlock(mm)
     return collapsed
@@ -209,7 +212,7 @@ private func collapse_huge_page(
 /// The part of collapse_huge_page() that holds mmap_lock for writing.
 private func collapse_table(
     _ vma: vm_area_struct, _ address: UInt, _ pmd: UnsafeMutablePointer<pmd_t>, _ new_page: page,
-    _ cc: UnsafeMutablePointer<collapse_control>
+    _ cc: UnsafeMutablePointer<collapse_control>, keepsProtection: Bool
 ) -> Int32 {
     let function: StaticString = "collapse_huge_page"
     let mm = vma.vm_mm
@@ -232,7 +235,8 @@ private func collapse_table(
     ops.mmu_notifier_invalidate_range_end(&range)
 
     spin_lock(pte_ptl, function)
-    let result = __collapse_huge_page_isolate(vma, address, pte, compound_pagelist, cc)
+    let result = __collapse_huge_page_isolate(
+        vma, address, pte, compound_pagelist, cc, keepsProtection: keepsProtection)
     spin_unlock(pte_ptl, function)
     if result != SCAN_SUCCEED {
         spin_lock(pmd_ptl, function)

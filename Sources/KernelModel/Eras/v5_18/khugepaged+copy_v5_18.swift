@@ -37,7 +37,7 @@ private func release_pte_pages(
 /// Linux v5.18-rc1, mm/khugepaged.c, __collapse_huge_page_isolate().
 func __collapse_huge_page_isolate(
     _ vma: vm_area_struct, _ address: UInt, _ pte: UnsafeMutablePointer<pte_t>, _ compound_pagelist: list_head,
-    _ cc: UnsafeMutablePointer<collapse_control>
+    _ cc: UnsafeMutablePointer<collapse_control>, keepsProtection: Bool
 ) -> Int32 {
     let unlimited = !cc.pointee.is_khugepaged
     var none = 0
@@ -56,6 +56,10 @@ func __collapse_huge_page_isolate(
         if !pte_present(pteval) {
             release_pte_pages(pte, i, compound_pagelist)
             return SCAN_PTE_NON_PRESENT
+        }
+        if keepsProtection && pte_uffd_wp(pteval) {
+            release_pte_pages(pte, i, compound_pagelist)
+            return SCAN_PTE_UFFD_WP
         }
         let subpage = pte_page(pteval)
         VM_BUG_ON_PAGE(!PageAnon(subpage), "!PageAnon(page)")

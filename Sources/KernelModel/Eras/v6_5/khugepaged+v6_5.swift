@@ -6,7 +6,7 @@
 // +scan_v6_5.swift looks for ranges, +madvise_v6_5.swift is MADV_COLLAPSE.
 // A struct folio is the head `page`; a struct file is the file's page cache, which is never freed.
 // Anonymous memory is collapsed as in v5.18-rc1, Eras/v5_18/khugepaged+anonymous_v5_18.swift, but for khugepaged's
-// limits, which MADV_COLLAPSE does not know.
+// limits, which MADV_COLLAPSE does not know, and for pages that userfaultfd protects meanwhile.
 // Left out: memory cgroups, tracing, node_reclaim_mode (off, as by default), hardware poison (copies never fail).
 
 import CKernel
@@ -17,6 +17,7 @@ func install_khugepaged_v6_5(_ ops: kernel_ops) {
     install_khugepaged_file_v6_5(ops)
     install_khugepaged_retract_v6_5(ops)
     install_khugepaged_scan_v6_5(ops)
+    ops.collapse_huge_page = { collapse_huge_page($0, $1, $2, $3, $4, keepsProtection: true) }
     ops.madvise_collapse = madvise_collapse_v6_5
 }
 
