@@ -54,11 +54,15 @@ let package = Package(
             name: "Differential",
             dependencies: ["CFiber", "CKernel", "Simulation", "KernelModel", "Traces", "VariantKit"],
             swiftSettings: modelSettings),
+        .systemLibrary(name: "Clibgit2", pkgConfig: "libgit2", providers: [.apt(["libgit2-dev"])]),
+        .target(name: "FixtureStore", dependencies: ["Clibgit2", "Differential", "Traces"]),
         .target(name: "Reports", dependencies: ["Differential", "VariantKit"]),
+        .target(name: "CVariantSources"),
         .target(
             name: "CommandLineTool",
             dependencies: [
-                "CKernel", "Differential", "KernelModel", "Processes", "Reports", "Simulation", "Traces", "VariantKit",
+                "CKernel", "CVariantSources", "Differential", "FixtureStore", "KernelModel", "Processes", "Reports",
+                "Simulation", "Traces", "VariantKit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
@@ -81,6 +85,8 @@ let package = Package(
                 "CKernel", "Simulation", "KernelModel", "Traces", "VariantKit", "Differential", "MlockDrain",
                 "MunlockSplit", "RetractPageTables",
             ]),
+        .testTarget(
+            name: "FixtureStoreTests", dependencies: ["FixtureStore", "Differential", "KernelModel", "Traces"]),
         .testTarget(name: "KernelModelTests", dependencies: ["CKernel", "Simulation", "KernelModel"]),
         .testTarget(name: "ProcessesTests", dependencies: ["Processes", "TestWorker"]),
         .testTarget(name: "ReportsTests", dependencies: ["Differential", "Reports"]),

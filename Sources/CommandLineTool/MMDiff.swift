@@ -2,6 +2,7 @@
 // The command line: its subcommands, each in a file of its own, and how they end.
 
 import ArgumentParser
+import FixtureStore
 import Foundation
 import Processes
 import Traces
@@ -19,8 +20,9 @@ public struct MMDiff: ParsableCommand {
             or bad input, 128 and above an internal failure.
             """,
         subcommands: [
-            RunCommand.self, ExploreCommand.self, ReplayCommand.self, ImportCommand.self, ListCommand.self,
-            DoctorCommand.self, BenchCommand.self, StrategiesCommand.self, WorkerCommand.self, DigestCommand.self,
+            RunCommand.self, ExploreCommand.self, ReplayCommand.self, ImportCommand.self, FixtureCommand.self,
+            ListCommand.self, DoctorCommand.self, BenchCommand.self, StrategiesCommand.self, WorkerCommand.self,
+            DigestCommand.self,
         ])
 
     public init() {}
@@ -42,7 +44,8 @@ public struct MMDiff: ParsableCommand {
     /// Says what was wrong, in the way of the command that failed.
     private static func report(_ error: any Error) -> ExitStatus {
         switch error {
-        case is NameError, is UserVariantError, is TraceError, is KernelTaskFault, is InputError:
+        case is NameError, is UserVariantError, is TraceError, is KernelTaskFault, is InputError, is StoreError,
+            is RepositoryError:
             complain("mmdiff: \(error)")
             return .badInput
         case is CrashedRun:

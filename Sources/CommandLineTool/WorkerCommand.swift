@@ -12,6 +12,7 @@ enum WorkerJob: Codable {
     case replay(ReplayJob)
     case explore(ExploreJob)
     case benchExplore(BenchExploreJob)
+    case fixtures(FixtureJob)
 }
 
 struct WorkerCommand: ParsableCommand {
@@ -26,6 +27,7 @@ struct WorkerCommand: ParsableCommand {
             case .replay(let replay): try replay.run(worker)
             case .explore(let exploration): try exploration.run(worker)
             case .benchExplore(let measurement): try measurement.run(worker)
+            case .fixtures(let fixtures): try fixtures.run(worker)
             }
         }
     }

@@ -19,11 +19,18 @@ func mmdiff(_ arguments: String..., environment: [String: String] = [:]) throws 
 }
 
 func mmdiff(_ arguments: [String], environment: [String: String] = [:]) throws -> Ended {
+    try runProgram(program.path, arguments, environment)
+}
+
+/// The executable.
+let program: URL =
+    ProcessInfo.processInfo.environment["MMDIFF"].map { URL(filePath: $0) }
+    ?? URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appending(path: "mmdiff")
+
+/// Runs any program.
+func runProgram(_ executable: String, _ arguments: [String], _ environment: [String: String]) throws -> Ended {
     let process = Process()
-    process.executableURL =
-        ProcessInfo.processInfo.environment["MMDIFF"].map { URL(filePath: $0) }
-        ?? URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appending(
-            path: "mmdiff")
+    process.executableURL = URL(filePath: executable)
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)

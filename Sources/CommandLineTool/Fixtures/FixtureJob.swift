@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The runs that fixtures need, in worker processes: the parent never simulates.
+
+import Differential
+import Processes
+import Traces
+import VariantKit
+
+/// A trace to run on variants of its family.
+struct TraceToObserve: Codable {
+    var trace: String
+    /// How its family is called, and the variants, by their names there.
+    var family: String
+    var variants: [String]
+    /// Write the schedule down anew, as the first of these takes it that takes every decision.
+    var scheduleAnew: [String] = []
+    /// Find the places of decisions that have moved.
+    var realign: Realignment?
+    /// Send only the values at these paths; nil: all.
+    var paths: [String]?
+
+    struct Realignment: Codable {
+        var variant: String
+        var expected: ObservedOutcome
+        /// The paths that count.
+        var paths: [String]
+    }
+}
+
+/// What came of it.
+struct ObservedTrace: Codable {
+    struct OnVariant: Codable {
+        var variant: String
+        /// nil if it could not run there.
+        var outcome: ObservedOutcome?
+        /// Why it could not run, or what happened to the process.
+        var problem: String?
+        /// Decisions that were not taken.
+        var missing: [String] = []
+    }
+
+    /// Number of the trace in the job.
+    var number: Int
+    /// With the schedule that counts.
+    var trace: String
+    /// The variant that takes all decisions of a schedule that was written anew.
+    var scheduledOn: String?
+    /// `from: place, to: place`, if decisions were moved.
+    var moved: [String] = []
+    var variants: [OnVariant]
+}
+
+struct FixtureJob: Codable {
+    var traces: [TraceToObserve]
+
+    func run(_ worker: Worker) throws {
+        let observer = try Observer()
+        for (number, item) in traces.enumerated() {
+            worker.begin("trace \(number)")
+            try worker.send(try item.observed(number, observer, worker))
+        }
+    }
+}
+
+extension TraceToObserve {
+    fileprivate func observed(_ number: Int, _ observer: Observer, _ worker: Worker) throws -> ObservedTrace {
+        var result = ObservedTrace(number: number, trace: trace, variants: [])
+        if !scheduleAnew.isEmpty, let (on, text) = try scheduled(observer) {
+            (result.scheduledOn, result.trace) = (on, text)
+        }
+        if let realign { (result.trace, result.moved) = try realigned(realign, observer, worker) }
+        for name in variants {
+            result.variants.append(try observed(result.trace, on: name, observer))
+            worker.progress()
+        }
+        return result
+    }
+
+    private func variant(_ name: String) throws -> Variant {
+        try commandLineCatalog.variant(name, in: try commandLineCatalog.family(family))
+    }
+
+    private func observed(_ text: String, on name: String, _ observer: Observer) throws -> ObservedTrace.OnVariant {
+        var result = ObservedTrace.OnVariant(variant: name)
+        let variant = try variant(name)
+        do {
+            let trace = try CommandLineTool.trace(text.utf8, in: variant.era)
+            guard let observation = try observer.observe(trace, on: variant) else {
+                result.problem = "the set-up of the trace does not run to its end"
+                return result
+            }
+            result.missing = observation.missing(from: trace.schedule ?? Schedule()).map(\.description)
+            result.outcome = observation.outcome
+            if let paths { result.outcome!.keep(paths) }
+        } catch let error as TraceError {
+            result.problem = "\(error)"
+        }
+        return result
+    }
+
+    // MARK: Schedules
+
+    /// The trace with the decisions that a variant really takes, forced ones included.
+    private func scheduled(_ observer: Observer) throws -> (variant: String, trace: String)? {
+        var last: (String, String)?
+        for name in scheduleAnew {
+            let variant = try variant(name)
+            var trace = try CommandLineTool.trace(self.trace.utf8, in: variant.era)
+            guard let observation = try observer.observe(trace, on: variant) else { continue }
+            let missing = observation.missing(from: trace.schedule ?? Schedule())
+            let remarks = trace.schedule?.remarks ?? Remarks()
+            let old = trace.schedule?.decisions ?? []
+            trace.schedule = observation.schedule
+            trace.schedule!.remarks = remarks
+            trace.schedule!.keepRemarks(of: old)
+            if missing.isEmpty { return (name, trace.description) }
+            if last == nil { last = (name, trace.description) }
+        }
+        return last.map { ($0.0, $0.1) }
+    }
+
+    /// Decisions whose places have other names now, moved to where they lead to the outcome that is expected.
+    private func realigned(
+        _ wanted: Realignment, _ observer: Observer, _ worker: Worker
+    ) throws -> (trace: String, moved: [String]) {
+        let variant = try variant(wanted.variant)
+        let trace = try CommandLineTool.trace(self.trace.utf8, in: variant.era)
+        let found = try observer.realign(trace, on: variant) { observed in
+            worker.progress()
+            var observed = observed
+            observed.keep(wanted.paths)
+            return observed.isLike(wanted.expected)
+        }
+        guard let found else { return (self.trace, []) }
+        return (found.trace.description, found.moved.map { "\($0.from), now \($0.to)" })
+    }
+}
+
+extension ObservedOutcome {
+    /// Drops all lines but those at some paths.
+    mutating func keep(_ paths: [String]) {
+        let kept = Set(paths)
+        lines.removeAll { !kept.contains($0.path) }
+    }
+
+    /// Whether it is the same in everything that tells variants apart: the hash of a state changes with whatever
+    /// the model learns to tell.
+    func isLike(_ other: ObservedOutcome) -> Bool {
+        var (a, b) = (self, other)
+        (a.state, b.state) = (a.state.map { _ in "" }, b.state.map { _ in "" })
+        return a == b
+    }
+}
+
+extension Schedule {
+    fileprivate mutating func keepRemarks(of old: [Decision]) {
+        for number in decisions.indices {
+            let text = decisions[number].description
+            if let same = old.first(where: { $0.description == text }) { decisions[number].remarks = same.remarks }
+        }
+    }
+}
