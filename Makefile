@@ -56,10 +56,14 @@ run: build
 # do not run side by side.
 test: build explore-build
 	MMDIFF=$(MMDIFF) SEARCHCHECK=$(RECORDED_BUILD)/release/SearchCheck $(SWIFT) test --no-parallel
+test: build
+	MMDIFF=$(MMDIFF) $(SWIFT) test --no-parallel
+	$(MMDIFF) fixture verify
 
 bench: build explore-build
 	$(MMDIFF) bench
 	$(MMDIFF) bench explore $(NAMED_TRACES)
+	$(MMDIFF) fixture bench
 
 format:
 	$(SWIFT) format --in-place --parallel --recursive $(SOURCES)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Input files, read and checked before anything runs.
 
+import FixtureStore
 import Foundation
 import Traces
 
@@ -13,11 +14,12 @@ func readInput(_ path: String) throws -> [UInt8] {
     }
 }
 
-/// A file with a trace that can run: what it says, and as it is written there.
+/// A file with a trace that can run, or a fixture with one: what it says, and as it is written there.
 ///
 /// - Parameter era: the one that it is to run in; its own if none is given.
 func readTrace(_ path: String, in era: String? = nil) throws -> (trace: Trace, text: String) {
-    let bytes = try readInput(path)
+    var bytes = try readInput(path)
+    if Fixture.isFixture(bytes) { bytes = Array(try Fixture(parsing: bytes, file: path).trace.description.utf8) }
     return (try trace(bytes, file: path, in: era), String(decoding: bytes, as: UTF8.self))
 }
 

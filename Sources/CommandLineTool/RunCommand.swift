@@ -55,6 +55,12 @@ struct RunCommand: ParsableCommand {
     @Option(name: .customLong("output"), help: "The folder for the traces of findings.", completion: .directory)
     var folder = "mmdiff-findings"
 
+    @Option(help: "A list of known differences, such as Fixtures/allowlist.", completion: .file())
+    var allow: String?
+
+    @Option(help: "The day on which that list is read, YYYY-MM-DD.")
+    var today: DayOption?
+
     @OptionGroup var output: OutputOptions
 
     private static let defaultSeconds = 10.0
@@ -66,6 +72,7 @@ struct RunCommand: ParsableCommand {
     }
 
     func run() throws {
+        let known = try allow.map { try KnownFindings($0, on: today?.day) }
         let pairs = try from.map { try pairsThatCanRun($0) } ?? pairsToRun()
         let given = try from.map { try readTrace($0).text }
         let limit = time?.seconds ?? (traces == nil ? RunCommand.defaultSeconds : nil)
@@ -78,7 +85,8 @@ struct RunCommand: ParsableCommand {
             jobs: jobs)
         let parts = try runner.run(watch: line.show)
         line.clear()
-        let report = try report(pairs, parts)
+        var report = try report(pairs, parts)
+        for line in known?.setAside(from: &report) ?? [] { complain("mmdiff: \(line)") }
         try output.print(report) {
             TextReport(report, coverage: coverage, strategies: coverage || strategy != .portfolio).text
         }

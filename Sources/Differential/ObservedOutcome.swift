@@ -69,6 +69,19 @@ public struct Observation: Sendable {
     }
 }
 
+extension Schedule {
+    /// With what an older one says of the decisions that both have.
+    public func keepingRemarks(of old: Schedule) -> Schedule {
+        var schedule = self
+        (schedule.remarks, schedule.startRemarks) = (old.remarks, old.startRemarks)
+        for number in decisions.indices {
+            let same = old.decisions.first { $0.plain == decisions[number].plain }
+            if let same { schedule.decisions[number].remarks = same.remarks }
+        }
+        return schedule
+    }
+}
+
 extension Decision {
     /// Without what is said of it.
     fileprivate var plain: Decision {

@@ -37,6 +37,9 @@ extension Observer {
             result = next.realignment
             places = next.places
         }
+        // What was forced follows from the rest.
+        guard let last = try observe(result.trace, on: variant) else { return nil }
+        result.trace.schedule = last.schedule.keepingRemarks(of: result.trace.schedule!)
         return result
     }
 
@@ -56,9 +59,6 @@ extension Observer {
                 !observed.missing(from: Schedule(decisions: [moved])).contains(moved),
                 isRight?(observed.outcome) ?? true
             else { continue }
-            // What was forced follows from the rest.
-            let forcedAnew = observed.missing(from: next.trace.schedule!).filter(\.forced)
-            next.trace.schedule!.decisions.removeAll { forcedAnew.contains($0) }
             return (next, observed.places)
         }
         return nil

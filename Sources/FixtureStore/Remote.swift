@@ -76,7 +76,7 @@ extension Store {
         try check(git_remote_connect(remote, GIT_DIRECTION_FETCH, &callbacks, nil, nil), "cannot reach \(place.url)")
         let name = try self.branch(branch, remote, place)
         let reference = "refs/mmdiff/\(place.label)/\(name.dropFirst("refs/heads/".count))"
-        try turn.note("fetch \(reference)")
+        try turn.note(Leftovers.fetch(reference))
         var options = git_fetch_options()
         git_fetch_options_init(&options, UInt32(GIT_FETCH_OPTIONS_VERSION))
         options.callbacks = SSHKeys.callbacks

@@ -138,7 +138,8 @@ public struct FixtureCollection {
 
     /// The fixture of that name, or the only one whose name begins or ends like that.
     public func fixture(_ text: String) throws -> StoredFixture {
-        let exact = text.hasSuffix(FixtureName.fileEnding) ? String(text.dropLast(FixtureName.fileEnding.count)) : text
+        var exact = text.hasSuffix(FixtureName.fileEnding) ? String(text.dropLast(FixtureName.fileEnding.count)) : text
+        if exact.hasPrefix(Store.folderName + "/") { exact.removeFirst(Store.folderName.count + 1) }
         if let fixture = fixtures.first(where: { $0.name.description == exact }) { return fixture }
         let matches = fixtures.filter {
             let name = $0.name.description

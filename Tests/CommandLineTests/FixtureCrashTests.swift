@@ -41,7 +41,7 @@ import Testing
         try folder.makeStore("store")
         let start = ContinuousClock.now
         var confirmed: Set<String> = [try folder.record("store", heldTrace(40))]
-        let usual = Double((ContinuousClock.now - start).components.attoseconds) / 1e18
+        let usual = (ContinuousClock.now - start) / .seconds(1)
         for number in 0..<kills {
             let trace = try folder.write("t.trace", variation(number))
             let process = try self.start(
@@ -137,6 +137,6 @@ import Testing
 /// As many traces as one likes, each a fixture of its own: reads of one page in different numbers by two processes.
 private func variation(_ number: Int) -> String {
     let steps =
-        String(repeating: "  p1 read(r0)\n", count: number % 20) + "  p0 mlock(r0+0x3000, \(0x1000 + number / 20))\n"
+        String(repeating: "  p1 read(r0)\n", count: number % 20) + "  p0 mlock(r0+0x3000, \(0x1000 - number / 20))\n"
     return heldTrace.replacing("  p0 fork(p2)\n", with: "  p0 fork(p2)\n" + steps)
 }

@@ -69,6 +69,15 @@ import Testing
         }
     }
 
+    /// A fixture says with which variants it was recorded, so their texts are in the executable.
+    @Test func allVariantsAreEmbedded() throws {
+        let list = try #require(Self.files(in: "Sources/CVariantSources", ending: ["c"]).first).lines
+        let embedded = list.filter { $0.hasPrefix("#embed") }.compactMap { $0.split(separator: "\"").last }
+        let listed = list.filter { $0.hasPrefix("\tSOURCE(") }.map { "../../Variants/" + $0.split(separator: "\"")[1] }
+        let files = Self.files(in: "Variants", ending: ["swift", "c", "h"]).map { "../../" + $0.path }.sorted()
+        #expect(embedded.map(String.init) == files && listed == files)
+    }
+
     @Test func noTraceOfHowItWasWritten() {
         // In two halves, so that this file has none of them.
         let words = ["ses" + "sion", "/wo" + "rk/", "issue" + " #", "help" + "er \"", "T" + "ODO", "FIX" + "ME"]

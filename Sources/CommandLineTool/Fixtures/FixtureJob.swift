@@ -108,11 +108,7 @@ extension TraceToObserve {
             var trace = try CommandLineTool.trace(self.trace.utf8, in: variant.era)
             guard let observation = try observer.observe(trace, on: variant) else { continue }
             let missing = observation.missing(from: trace.schedule ?? Schedule())
-            let remarks = trace.schedule?.remarks ?? Remarks()
-            let old = trace.schedule?.decisions ?? []
-            trace.schedule = observation.schedule
-            trace.schedule!.remarks = remarks
-            trace.schedule!.keepRemarks(of: old)
+            trace.schedule = observation.schedule.keepingRemarks(of: trace.schedule ?? Schedule())
             if missing.isEmpty { return (name, trace.description) }
             if last == nil { last = (name, trace.description) }
         }
@@ -149,14 +145,5 @@ extension ObservedOutcome {
         var (a, b) = (self, other)
         (a.state, b.state) = (a.state.map { _ in "" }, b.state.map { _ in "" })
         return a == b
-    }
-}
-
-extension Schedule {
-    fileprivate mutating func keepRemarks(of old: [Decision]) {
-        for number in decisions.indices {
-            let text = decisions[number].description
-            if let same = old.first(where: { $0.description == text }) { decisions[number].remarks = same.remarks }
-        }
     }
 }

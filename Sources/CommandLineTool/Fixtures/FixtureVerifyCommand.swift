@@ -3,7 +3,6 @@
 
 import ArgumentParser
 import FixtureStore
-import Glibc
 
 struct FixtureVerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -73,9 +72,6 @@ struct DayOption: ExpressibleByArgument {
         self.day = day
     }
 }
-
-/// Today in UTC.
-private func currentDay() -> Day { Day(civilDate(seconds: Int64(time(nil))))! }
 
 /// Verifications as text.
 struct VerificationReport {

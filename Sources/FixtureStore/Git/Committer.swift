@@ -51,14 +51,15 @@ struct Committer {
         -> Bool
     {
         try turn.note(Leftovers.reference(branch.name, commit))
+        // In git's order: the index, then the reference.
+        let index = try repository.workTree == nil ? nil : IndexUpdate(repository, turn)
         let reference = try ReferenceMove(repository, branch.name)
         guard try reference.isStill(branch.tip) else { return false }
         let message = String(proposal.message.prefix { $0 != "\n" })
-        guard let workTree = repository.workTree else {
+        guard let index, let workTree = repository.workTree else {
             try reference.move(to: commit, saying: message)
             return true
         }
-        let index = try IndexUpdate(repository, turn)
         // Nobody can switch branches while the index is locked.
         guard try repository.branch() == branch else { return false }
         let files = WorkTreeUpdate(workTree)

@@ -27,6 +27,7 @@ final class IndexUpdate {
             try IndexUpdate.copy(folder)
             index = try made("cannot read the index") { git_index_open(&$0, repository.folder + IndexUpdate.copyName) }
         } catch {
+            unlink(folder + IndexUpdate.copyName)
             unlink(folder + IndexUpdate.lockName)
             throw error
         }

@@ -15,7 +15,6 @@ struct Edit: Equatable {
 /// Writes blobs, trees and commits.  Nothing refers to them before a reference is moved.
 final class ObjectWriter {
     private let repository: Repository
-    private var pack: (odb: OpaquePointer, backend: UnsafeMutablePointer<git_odb_backend>)?
 
     /// So many files make a pack of their own: git unpacks what it receives below a hundred objects.
     private static let filesOfPack = 50
@@ -23,20 +22,7 @@ final class ObjectWriter {
     /// - Parameter files: how many there will be.
     init(_ repository: Repository, files: Int) throws {
         self.repository = repository
-        guard files >= ObjectWriter.filesOfPack else { return }
-        let odb = try made("cannot open the object database") { git_repository_odb(&$0, repository.raw) }
-        var backend: UnsafeMutablePointer<git_odb_backend>?
-        try check(git_mempack_new(&backend), "cannot make a pack")
-        // The database frees its backends.
-        try check(git_odb_add_backend(odb, backend, 999), "cannot make a pack")
-        pack = (odb, backend!)
-    }
-
-    deinit {
-        if let pack {
-            git_mempack_reset(pack.backend)
-            git_odb_free(pack.odb)
-        }
+        if files >= ObjectWriter.filesOfPack { try repository.collectObjects() }
     }
 
     func blob(_ content: [UInt8]) throws -> ObjectID {
@@ -100,7 +86,7 @@ final class ObjectWriter {
 
     /// Writes what is not on the disk yet.
     func finish() throws {
-        guard let pack else { return }
+        guard let pack = repository.pack else { return }
         var buffer = git_buf()
         defer { git_buf_dispose(&buffer) }
         try check(git_mempack_dump(&buffer, repository.raw, pack.backend), "cannot make a pack")

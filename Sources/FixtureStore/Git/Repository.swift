@@ -16,6 +16,9 @@ public final class Repository {
     /// Without a slash at its end; nil if there is none.
     public let workTree: String?
 
+    /// Where new objects are collected until they become one pack; nil: they become loose objects at once.
+    private(set) var pack: (odb: OpaquePointer, backend: UnsafeMutablePointer<git_odb_backend>)?
+
     private static let library: Void = {
         git_libgit2_init()
         // Before any repository is opened: each looks once.
@@ -61,7 +64,19 @@ public final class Repository {
     }
 
     deinit {
+        if let pack { git_odb_free(pack.odb) }
         git_repository_free(raw)
+    }
+
+    /// Collects new objects from now on.
+    func collectObjects() throws {
+        guard pack == nil else { return }
+        let odb = try made("cannot open the object database") { git_repository_odb(&$0, raw) }
+        var backend: UnsafeMutablePointer<git_odb_backend>?
+        try check(git_mempack_new(&backend), "cannot make a pack")
+        // Before all others; the database frees it.
+        try check(git_odb_add_backend(odb, backend, 999), "cannot make a pack")
+        pack = (odb, backend!)
     }
 
     // MARK: HEAD

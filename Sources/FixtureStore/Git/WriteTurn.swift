@@ -41,6 +41,8 @@ final class WriteTurn {
         isOwner = true
         if let left = WriteTurn.read(journalPath) { Leftovers(repository, journal: left).clear() }
         unlink(journalPath)
+        // From here on whatever is written may be left behind.
+        try note("turn of \(getpid())")
     }
 
     deinit {
@@ -80,6 +82,9 @@ struct Leftovers {
     /// What `note()` is told before a reference is locked.
     static func reference(_ name: String, _ target: ObjectID) -> String { "reference \(name) \(target)" }
 
+    /// What it is told before a branch is fetched.
+    static func fetch(_ name: String) -> String { "fetch \(name)" }
+
     /// What it is told before the index is locked by a file that is there already.
     static func index(_ file: FileIdentity) -> String { "index \(file.device) \(file.inode)" }
 
@@ -87,6 +92,7 @@ struct Leftovers {
         for note in notes {
             switch (note.first, note.count) {
             case ("reference", 3): clearReference(note[1], target: note[2])
+            case ("fetch", 2): clearFetched(note[1])
             case ("index", 3):
                 guard let device = UInt(note[1]), let inode = UInt(note[2]) else { continue }
                 clearIndex(FileIdentity(device: device, inode: inode))
@@ -104,6 +110,12 @@ struct Leftovers {
             let bytes = try? readFile(AT_FDCWD, path, limit: 64)
         else { return }
         if (target + "\n").utf8.starts(with: bytes) { unlink(path) }
+    }
+
+    /// Nobody else writes the references under which mmdiff keeps what it fetched.
+    private func clearFetched(_ name: String) {
+        let path = repository.commonFolder + name + ".lock"
+        if name.hasPrefix("refs/mmdiff/"), !name.contains(".."), isForgotten(path) { unlink(path) }
     }
 
     /// The index was written completely before the reference was moved: if that came to pass, it is the index now.
