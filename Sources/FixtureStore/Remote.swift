@@ -27,6 +27,9 @@ struct RemotePlace {
             guard RemotePlace.isSSH(url) else {
                 throw StoreError("\(text): no remote, no folder and no ssh address of a repository")
             }
+            guard UInt32(git_libgit2_features()) & GIT_FEATURE_SSH.rawValue != 0 else {
+                throw StoreError("\(text): this libgit2 cannot speak ssh")
+            }
             (folder, self.url) = (nil, url)
         }
         self.label =

@@ -43,6 +43,33 @@ import Testing
                 """)
     }
 
+    @Test func whatARunFindsCanBeKnown() throws {
+        let folder = try FixtureFolder()
+        let run = ["run", "--pair", heldPair, "--traces", "100", "--seed", "1", "--output", folder.path + "/found"]
+        let report = try #require(try mmdiff(run + ["--json"]).json() as? [String: Any])
+        let pair = try #require((report["pairs"] as? [[String: Any]])?.first)
+        let findings = (pair["findings"] as? [[String: Any]] ?? []).compactMap { $0["finding"] as? [String: Any] }
+        let keys = findings.compactMap { finding -> String? in
+            guard let level = finding["level"] as? String, let direction = finding["direction"] as? String,
+                let subject = finding["subject"] as? [String]
+            else { return nil }
+            return ([level, direction] + subject).joined(separator: " ")
+        }
+        #expect(!keys.isEmpty)
+        var list = "mmdiff allowlist 1\n"
+        for key in keys + ["state new no.such"] {
+            list += "allow munlock-split \(heldPair) \(key)\n  why x\n  since 2026-01-01\n"
+        }
+        let file = try folder.write("allowlist", list)
+        let end = try mmdiff(run + ["--allow", file])
+        #expect(end.status == 0, "\(end.output)")
+        let lines = end.errors.split(separator: "\n").map(String.init)
+        #expect(lines.count == keys.count + 1)
+        #expect(lines.contains("mmdiff: known since 2026-01-01: munlock-split \(heldPair) \(keys[0]): x"))
+        #expect(lines.last?.hasSuffix("munlock-split \(heldPair) state new no.such: this run has not found it") == true)
+        #expect(try mmdiff(run + ["--allow", file, "--today", "2025-12-31"]).status == 1)
+    }
+
     @Test func aListThatCannotBeReadIsBadInput() throws {
         let folder = try FixtureFolder()
         try folder.makeStore("store")

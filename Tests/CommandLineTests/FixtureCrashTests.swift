@@ -50,6 +50,8 @@ import Testing
             usleep(UInt32(usual * Double.random(in: 0.4...1.1) * 1_000_000))
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
+            let complaint = try folder.read("out.err")
+            #expect(complaint == "", "\(complaint)")
             let told = try folder.read("out").split(separator: "\n").first { $0.hasPrefix("recorded ") }
             if let told { confirmed.insert(String(told.dropFirst(9))) }
             if number % 10 == 9 || number == kills - 1 { try check(folder, "store", confirmed: confirmed) }
@@ -136,7 +138,7 @@ import Testing
 
 /// As many traces as one likes, each a fixture of its own: reads of one page in different numbers by two processes.
 private func variation(_ number: Int) -> String {
-    let steps =
-        String(repeating: "  p1 read(r0)\n", count: number % 20) + "  p0 mlock(r0+0x3000, \(0x1000 - number / 20))\n"
-    return heldTrace.replacing("  p0 fork(p2)\n", with: "  p0 fork(p2)\n" + steps)
+    let locked = "  p0 mlock(r0+0x3000, 0x1000)\n"
+    return heldTrace(number % 20).replacing(
+        locked, with: locked + "  p0 mlock(r0+0x3000, \(0x1000 - number / 20))\n")
 }

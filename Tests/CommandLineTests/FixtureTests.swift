@@ -56,7 +56,7 @@ import Testing
         let folder = try FixtureFolder()
         try folder.makeStore("store")
         let name = try folder.record(
-            "store", "--seed", "42", "--verdict", "divergent", "--link", "https://example.org/1", "--fixes",
+            "store", heldTrace, "--seed", "42", "--verdict", "divergent", "--link", "https://example.org/1", "--fixes",
             "cd62734ca60d (\"x\")")
         let text = try folder.fixture("store", "show", name).output
         #expect(text.contains("verdict divergent\nschedule-of page_mlock.merged\nseed 42\n"))

@@ -100,6 +100,7 @@ final class WorkTreeUpdate {
         guard descriptor >= 0 else { throw StoreError("cannot write \(name): \(systemError)") }
         defer { close(descriptor) }
         guard writeAll(descriptor, content), !flush || fsync(descriptor) == 0 else {
+            unlinkat(folder.descriptor, name, 0)
             throw StoreError("cannot write \(name): \(systemError)")
         }
     }
