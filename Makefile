@@ -56,8 +56,6 @@ run: build
 # do not run side by side.
 test: build explore-build
 	MMDIFF=$(MMDIFF) SEARCHCHECK=$(RECORDED_BUILD)/release/SearchCheck $(SWIFT) test --no-parallel
-test: build
-	MMDIFF=$(MMDIFF) $(SWIFT) test --no-parallel
 	$(MMDIFF) fixture verify --tolerant
 
 bench: build explore-build
