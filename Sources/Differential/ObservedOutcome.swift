@@ -32,7 +32,7 @@ public struct ObservedOutcome: Codable, Equatable, Sendable {
     public var results: [[Int]]
     /// A hash of all lines of the state in hexadecimal; nil if the machine did not come to rest.
     public var state: String?
-    /// The state at rest and the counts of events.
+    /// The state at rest and the counts of events, without what is only cost.
     public var lines: [Line]
 
     public init(
@@ -119,7 +119,10 @@ extension ObservedOutcome {
     /// Of a run that has just ended and whose log is still there.
     fileprivate init(_ detail: RunDetail, tasks: Int) {
         let state = detail.tree.children.filter { !$0.name.hasPrefix("results of ") && $0.name != "events" }
-        let events = detail.tree.children.filter { $0.name == "events" }
+        // What it costs changes with every yield point of the model, and is nobody's regression.
+        let costs = (Int(EVENT_lock.rawValue)..<Int(NR_EVENT_KINDS.rawValue)).map { "events / \(eventName($0))" }
+        let events = detail.tree.children.filter { $0.name == "events" }.flatMap { $0.valueLines() }
+            .filter { !costs.contains($0.path) }
         let stateLines = state.flatMap { $0.valueLines() }
         self.init(
             end: endName(detail.outcome.end),
@@ -129,7 +132,7 @@ extension ObservedOutcome {
                 (0..<Int(kernel.task(task).op)).map { kernel.task(task).result($0).pointee }
             },
             state: detail.outcome.wholeState == 0 ? nil : hash(of: stateLines),
-            lines: stateLines + events.flatMap { $0.valueLines() })
+            lines: stateLines + events)
     }
 }
 
