@@ -56,7 +56,6 @@ run: build
 # do not run side by side.
 test: build explore-build
 	MMDIFF=$(MMDIFF) SEARCHCHECK=$(RECORDED_BUILD)/release/SearchCheck $(SWIFT) test --no-parallel
-	$(MMDIFF) fixture verify --tolerant
 
 bench: build explore-build
 	$(MMDIFF) bench

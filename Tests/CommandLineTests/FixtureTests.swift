@@ -84,6 +84,17 @@ import Testing
         try folder.checkStrictly("project")
     }
 
+    /// What the project has found so far.  A hash of a state may be another where the model has learned to tell more;
+    /// 'mmdiff fixture expect --all' writes it down.
+    @Test func theProjectsOwnCollectionHolds() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        // An archive of the sources is no repository.
+        guard FileManager.default.fileExists(atPath: root.appending(path: ".git").path) else { return }
+        let end = try mmdiff("fixture", "verify", "--tolerant", "--jobs", "1", "--store", root.path)
+        #expect(end.status == 0, "\(end.output)\(end.errors)")
+    }
+
     // MARK: Expectations
 
     @Test func whatIsNotAsExpectedIsToldLineByLine() throws {
