@@ -57,11 +57,11 @@ private struct ListedFamily: Encodable {
         name = family.name
         title = family.title
         variants = family.variants.map(ListedVariant.init)
-        pairs = family.pairs.map(ListedPair.init)
+        pairs = family.pairs.map { ListedPair($0, family) }
     }
 
     var text: String {
-        let claims = pairs.flatMap { pair in pair.claims.map { "    \($0.sentence)" } }
+        let claims = pairs.flatMap { pair in pair.claims.map { "    \($0): \"\($0.sentence)\"" } }
         return """
             family \(name): \(title)
               variants
@@ -90,9 +90,9 @@ private struct ListedPair: Encodable {
     var name: String
     var claims: [Claim]
 
-    init(_ pair: Pair) {
+    init(_ pair: Pair, _ family: Family) {
         name = "\(pair.base)..\(pair.patched)"
-        claims = pair.claims
+        claims = family.claims(base: pair.base, patched: pair.patched)
     }
 }
 

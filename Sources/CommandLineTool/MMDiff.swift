@@ -20,7 +20,8 @@ public struct MMDiff: ParsableCommand {
             or bad input, 128 and above an internal failure.
             """,
         subcommands: [
-            RunCommand.self, ExploreCommand.self, ReplayCommand.self, ImportCommand.self, FixtureCommand.self,
+            RunCommand.self, ExploreCommand.self, ReplayCommand.self, ShrinkCommand.self, ImportCommand.self,
+            FixtureCommand.self,
             ListCommand.self, DoctorCommand.self, BenchCommand.self, StrategiesCommand.self, WorkerCommand.self,
             DigestCommand.self,
         ])
@@ -44,8 +45,8 @@ public struct MMDiff: ParsableCommand {
     /// Says what was wrong, in the way of the command that failed.
     private static func report(_ error: any Error) -> ExitStatus {
         switch error {
-        case is NameError, is UserVariantError, is TraceError, is KernelTaskFault, is InputError, is StoreError,
-            is RepositoryError:
+        case is NameError, is UserVariantError, is TraceError, is ClaimsError, is KernelTaskFault, is InputError,
+            is StoreError, is RepositoryError:
             complain("mmdiff: \(error)")
             return .badInput
         case is CrashedRun:
@@ -82,6 +83,15 @@ public enum ExitStatus: Int32, Error {
     case badInput = 2
     case cannotTell = 125
     case internalFailure = 128
+}
+
+/// mmdiff itself is broken.
+struct InternalFailure: Error, CustomStringConvertible {
+    var description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
 }
 
 /// Input that is no good, in one line.

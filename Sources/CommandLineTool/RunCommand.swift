@@ -52,6 +52,10 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Show how often each changed function, its yield points and branches were reached.")
     var coverage = false
 
+    @Option(
+        help: "What may differ on purpose: none, or a file; what the family says if not given.", completion: .file())
+    var claims: String?
+
     @Option(name: .customLong("output"), help: "The folder for the traces of findings.", completion: .directory)
     var folder = "mmdiff-findings"
 
@@ -98,10 +102,20 @@ struct RunCommand: ParsableCommand {
 
     private func pairsToRun() throws -> [PairToRun] {
         let family = try family.map(commandLineCatalog.family)
-        if let pair { return [try pairToRun(pair, family)] }
-        return try (family.map { [$0] } ?? commandLineCatalog.families).flatMap { family in
-            try family.pairs.map { try pairToRun("\($0.base)..\($0.patched)", family) }
+        var pairs: [PairToRun]
+        if let pair {
+            pairs = [try PairToRun(pair, in: family)]
+        } else {
+            pairs = try (family.map { [$0] } ?? commandLineCatalog.families).flatMap { family in
+                try family.pairs.map { try PairToRun("\($0.base)..\($0.patched)", in: family) }
+            }
         }
+        guard let claims else { return pairs }
+        let file = claims == "none" ? ClaimsFile() : try ClaimsFile(parsing: try readInput(claims), file: claims)
+        for number in pairs.indices {
+            pairs[number].claims = file.claims(base: pairs[number].base, patched: pairs[number].patched)
+        }
+        return pairs
     }
 
     /// Those in whose era a trace means something; where a family is named, all must be.
@@ -140,13 +154,6 @@ struct RunCommand: ParsableCommand {
         return names
     }
 
-    private func pairToRun(_ text: String, _ family: Family?) throws -> PairToRun {
-        let named = try commandLineCatalog.pair(text, in: family)
-        return PairToRun(
-            base: named.base.shortName, patched: named.patched.shortName, family: family?.name ?? named.family,
-            compiled: try named.compiled())
-    }
-
     // MARK: What came of it
 
     private func report(_ pairs: [PairToRun], _ parts: [PartOfPair]) throws -> RunReport {
@@ -155,6 +162,7 @@ struct RunCommand: ParsableCommand {
             seed: seed,
             pairs: try pairs.enumerated().map { number, pair in
                 var report = PairReport(family: pair.family, pair: pair.name)
+                report.claims = pair.claims.map(ClaimReport.init)
                 let own = parts.filter { $0.pair == number }
                 for part in own { report.add(part.progress) }
                 report.add(own.map(\.figures), oneTrace: from != nil && kernelTasks == nil)
@@ -167,9 +175,15 @@ struct RunCommand: ParsableCommand {
     private func merged(_ parts: [PartOfPair]) -> [Finding] {
         var result: [Finding] = []
         for finding in parts.flatMap(\.findings) {
-            if let known = result.firstIndex(where: { $0.key == finding.key }) {
+            if let known = result.firstIndex(where: { $0.isSame(as: finding) }) {
                 let traces = result[known].traces + finding.traces
-                if finding.seed.trace < result[known].seed.trace { result[known] = finding }
+                // What one part could not settle another one may have settled.
+                let isOpen = result[known].verdict == .inconclusive
+                if isOpen != (finding.verdict == .inconclusive) {
+                    if isOpen { result[known] = finding }
+                } else if finding.seed.trace < result[known].seed.trace {
+                    result[known] = finding
+                }
                 result[known].traces = traces
             } else {
                 result.append(finding)
@@ -193,6 +207,7 @@ struct RunCommand: ParsableCommand {
         if let from { command += " --from \(from)" }
         if let kernelTasks { command += " --with \(kernelTasks)" }
         if strategy != .portfolio { command += " --strategy \(strategy.rawValue)" }
+        if let claims { command += " --claims \(claims)" }
         var reported = ReportedFinding(finding, again: command)
         if finding.verdict.isUnexpected {
             let file = try files.write(finding, family: pair.family, pair: pair.name)
@@ -222,42 +237,6 @@ extension PairReport {
         reached += progress.reached
         measured.seconds = max(measured.seconds, progress.seconds)
         if measured.seconds > 0 { measured.schedulesPerSecond = Int(Double(schedules) / measured.seconds) }
-    }
-}
-
-extension PairToRun {
-    /// The side that shows a difference, as `mmdiff replay` takes it.
-    fileprivate func side(_ direction: Finding.Direction) -> String? {
-        switch direction {
-        case .new: patched + standing(compiled.patched, compiled.base, base)
-        case .lost: base + standing(compiled.base, compiled.patched, patched)
-        case .both: nil
-        }
-    }
-
-    /// What a C file stands on.
-    private func standing(_ side: CompiledPair.Side, _ other: CompiledPair.Side, _ name: String) -> String {
-        if case .library = side, case .variant = other { " --on \(name)" } else { "" }
-    }
-}
-
-extension NamedPair {
-    /// The family that a side of it is of.
-    fileprivate var family: String? {
-        for side in [patched, base] {
-            if case .variant(let name) = side, let slash = name.firstIndex(of: "/") { return String(name[..<slash]) }
-        }
-        return nil
-    }
-}
-
-extension NamedPair.Side {
-    /// Its name in its family, or the path of its file.
-    fileprivate var shortName: String {
-        switch self {
-        case .variant(let name): name.split(separator: "/").last.map(String.init) ?? name
-        case .source(let path): path
-        }
     }
 }
 

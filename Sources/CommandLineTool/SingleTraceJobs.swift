@@ -42,6 +42,29 @@ struct ExploreJob: Codable {
     }
 }
 
+/// Cuts one trace down to what its gravest difference takes.
+struct ShrinkJob: Codable {
+    var pair: CompiledPair
+    var trace: String
+    var claims: [Claim]
+    var seed: UInt64
+    /// Executions to cut down with.
+    var budget: Int
+
+    func run(_ worker: Worker) throws {
+        worker.begin("the cutting down of a trace")
+        let era = try commandLineCatalog.era(of: pair)
+        let trace = try CommandLineTool.trace(self.trace.utf8, in: era)
+        let (base, patched) = try commandLineCatalog.load(pair, era: trace.era)
+        let machines = try PairOfMachines(base: base, patched: patched)
+        var budget = SettlementBudget()
+        budget.shrinking = self.budget
+        let shrinking = try machines.shrink(trace, trace.vocabulary, claims: claims, seed: seed, budget: budget)
+        guard let shrinking else { throw SetupFailure() }
+        try worker.send(shrinking)
+    }
+}
+
 private struct SetupFailure: Error, CustomStringConvertible {
     var description: String { "the set-up of the trace does not run to its end" }
 }

@@ -13,6 +13,7 @@ enum WorkerJob: Codable {
     case explore(ExploreJob)
     case benchExplore(BenchExploreJob)
     case fixtures(FixtureJob)
+    case shrink(ShrinkJob)
 }
 
 struct WorkerCommand: ParsableCommand {
@@ -28,6 +29,7 @@ struct WorkerCommand: ParsableCommand {
             case .explore(let exploration): try exploration.run(worker)
             case .benchExplore(let measurement): try measurement.run(worker)
             case .fixtures(let fixtures): try fixtures.run(worker)
+            case .shrink(let shrinking): try shrinking.run(worker)
             }
         }
     }

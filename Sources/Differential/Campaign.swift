@@ -8,84 +8,14 @@ import Simulation
 import Traces
 import VariantKit
 
-/// What to run, and how long.
-public struct CampaignConfiguration: Codable, Sendable {
-    public var seed: UInt64 = CampaignConfiguration.defaultSeed
-    /// Traces to run; nil: until the time is up.
-    public var traces: Int?
-    /// Schedules of each trace before it is compared.
-    public var schedules = 128
-    /// Seconds; nil: until the traces are run.
-    public var seconds: Double?
-    /// This part of the traces, of so many parts: how parallel workers share the work.
-    public var part = 0
-    public var parts = 1
-    /// The traces before this one are left out: how a campaign goes on after a trace that ended its process.
-    public var first = 0
-    /// Preempt in changed functions alone in one schedule of four.
-    public var focused = false
-    public var strategy = StrategyChoice.portfolio
-    /// Lay the second machine's memory out in another order.
-    public var permuted = true
-
-    public init() {}
-
-    /// Fixed, so that two people who type the same see the same.
-    public static let defaultSeed: UInt64 = 1
-
-    /// The number of the first trace to run.
-    var firstOfPart: Int {
-        guard first > part else { return part }
-        return part + (first - part + parts - 1) / parts * parts
-    }
-}
-
-/// How far a campaign has come.
-public struct CampaignProgress: Codable, Sendable {
-    public var traces = 0
-    /// Traces whose set-up did not run.
-    public var skipped = 0
-    public var schedules = 0
-    /// Different ones among them.
-    public var distinct = 0
-    /// Schedules that entered a changed function.
-    public var reached = 0
-    public var steps = 0
-    public var differences = 0
-    public var seconds = 0.0
-    /// The trace that runs now.
-    public var current = 0
-
-    public init() {}
-}
-
-/// Where traces come from: a generator, or one given trace again and again, alone or with other kernel threads each time.
-public enum TraceSource: Sendable {
-    case generator(Generator)
-    case given(Trace)
-    case accompanied(Trace, by: [Operation])
-
-    public func trace(_ seed: UInt64, _ number: Int) -> Trace {
-        let key = mix(seed ^ mix(UInt64(number)))
-        switch self {
-        case .generator(let generator): return generator.trace(seed: key)
-        case .given(let trace): return trace
-        // Whether they can be added is asked before.
-        case .accompanied(let trace, let operations):
-            return (try? trace.with(kernelTasks: operations, seed: key)) ?? trace
-        }
-    }
-
-    /// Whether all its traces are one.
-    public var isOneTrace: Bool { if case .given = self { true } else { false } }
-}
-
 /// Runs traces on a pair and collects findings, each distinct one once.
 public final class Campaign {
     public let configuration: CampaignConfiguration
     public private(set) var progress = CampaignProgress()
+    /// Set if a reported execution was another one when it was run again: then nothing that was found counts.
+    public internal(set) var irreproducible: String?
     /// In the order of their discovery.
-    public private(set) var findings: [Finding] = []
+    public internal(set) var findings: [Finding] = []
     /// Called now and then with the progress, and for each new finding; false ends the campaign.
     public var observer: (Campaign, Finding?) -> Bool = { _, _ in true }
 
@@ -95,15 +25,17 @@ public final class Campaign {
     public var coverage: Coverage { Coverage(ofProcess: ()) }
 
     private var tally = StrategyTally()
-    private let pair: PairOfMachines
+    let pair: PairOfMachines
     private let source: TraceSource
     private let vocabulary: Vocabulary
-    private let claims: [Claim]
-    private let budget: SettlementBudget
-    /// For look-ups only: the order of a dictionary differs from run to run.
-    private var dismissed: [String: Int] = [:]
-    private var aliases: [String: String] = [:]
-    private var undecided = 0
+    let claims: [Claim]
+    let budget: SettlementBudget
+    var docket = Docket()
+    /// The keys of findings by the keys that their candidates had.  For look-ups only: the order of a dictionary
+    /// differs from run to run.
+    var aliases: [String: String] = [:]
+    /// Executions that comparing has taken.
+    var compared = 0
 
     public init(
         _ pair: PairOfMachines, _ source: TraceSource, _ vocabulary: Vocabulary, claims: [Claim],
@@ -115,7 +47,7 @@ public final class Campaign {
         self.claims = claims
         self.configuration = configuration
         self.budget = budget
-        pair.leaveOut(claims)
+        pair.suppose(claims)
     }
 
     /// Finds out what is near changed functions, and which yield points they have, on traces of its own; run before
@@ -134,13 +66,17 @@ public final class Campaign {
         defer { tally.endTrace() }
         while true {
             progress.seconds = seconds(clock.now - start)
-            if let limit = configuration.traces, number >= limit { return }
-            if let limit = configuration.seconds, progress.seconds >= limit { return }
+            if let limit = configuration.traces, number >= limit { break }
+            if let limit = configuration.seconds, progress.seconds >= limit { break }
             progress.current = number
             guard observer(self, nil) else { return }
             runTrace(number)
+            guard !isEnded, settleWaiting(all: false) else { return }
             number += configuration.parts
         }
+        guard settleWaiting(all: true) else { return }
+        for rank in Subject.levels.indices { noteUnsettled(docket.entries.filter { $0.witness.subject.rank == rank }) }
+        progress.seconds = seconds(clock.now - start)
     }
 
     /// How long after its time a campaign may settle what it has found, in seconds.
@@ -156,6 +92,7 @@ public final class Campaign {
             seed: configuration.seed, trace: number, schedule: 0, focused: configuration.focused ? true : nil,
             choice: configuration.strategy)
         let comparison = pair.compare(seed, schedules: configuration.schedules)
+        compared += 2 * comparison.schedules
         progress.traces += 1
         progress.schedules += comparison.schedules
         progress.distinct += comparison.distinct
@@ -167,175 +104,48 @@ public final class Campaign {
         if let place = comparison.differsInEvents { noteCounts(.events, place, trace) }
         if let place = comparison.differsInCost { noteCounts(.cost, place, trace) }
         for place in comparison.differsAsClaimed { noteClaimedState(place, trace) }
-        for (kinds, place) in comparison.brokenOnBoth { noteBrokenOnBoth(kinds, place, trace) }
+        for (kinds, place) in comparison.brokenOnBoth { noteBrokenOnBoth(kinds, place, trace, .base) }
         for candidate in comparison.candidates.prefix(Campaign.candidatesPerTrace) {
             examine(candidate, trace, compiled)
         }
     }
 
     /// One trace's candidates are mostly one difference in many dresses.
-    private static let candidatesPerTrace = 3
-    /// How often a subject may turn out to be reachable on both sides before it is taken to be so.
-    private static let dismissals = 6
-    /// How many candidates may stay undecided before no more are tried: each costs seconds.
-    private static let undecidedLimit = 5
+    private static let candidatesPerTrace = 4
 
-    // MARK: Candidates
+    // MARK: Findings
 
-    private func examine(_ candidate: Candidate, _ trace: Trace, _ compiled: CompiledTrace) {
-        guard pair.load(compiled) else { return }
-        let picture = Picture(pair, candidate.seed)
-        guard picture.essence(candidate.side) == candidate.essence else { return }
-        let likeness = Likeness(candidate, other: picture.essence(candidate.side.other))
-        let (level, subject) = picture.subject(candidate, likeness)
-        let direction: Finding.Direction = candidate.side == .patched ? .new : .lost
-        let key = ([level, direction.rawValue] + subject).joined(separator: " ")
-        if let known = findings.firstIndex(where: { $0.key == aliases[key] ?? key }) {
-            findings[known].traces += 1
-            return
-        }
-        guard dismissed[key, default: 0] < Campaign.dismissals, undecided < Campaign.undecidedLimit else { return }
-        switch pair.settle(candidate, likeness, trace: trace, vocabulary: vocabulary, budget: budget) {
-        case .dismissed:
-            dismissed[key, default: 0] += 1
-        case .outOfTime:
-            return
-        case .undecided:
-            dismissed[key, default: 0] += 1
-            undecided += 1
-            noteUndecided(level, direction, candidate, trace)
-        case .settled(let settled):
-            guard pair.load(settled.compiled) else { return }
-            let final = Picture(pair, settled.schedule)
-            // On the cut-down trace less differs.
-            let (finalLevel, finalSubject) = final.subject(
-                Candidate(side: settled.side, essence: final.essence(settled.side), seed: candidate.seed), likeness)
-            var finding = final.finding(
-                finalLevel, direction, finalSubject.isEmpty ? subject : finalSubject, settled, candidate.seed)
-            if finding.verdict == .divergent, finalLevel == Level.abi.rawValue,
-                let claim = claims.covering(final.changedResults)
-            {
-                (finding.verdict, finding.claim) = (.expected, claim.sentence)
-            }
-            add(finding, also: key)
-        }
-    }
-
-    /// A difference that shows only under many preemptions: nobody knows whether the other side has it.
-    private func noteUndecided(
-        _ level: String, _ direction: Finding.Direction, _ candidate: Candidate, _ trace: Trace
-    ) {
-        merge(
-            Finding(
-                level: level, direction: direction, subject: ["an outcome under many preemptions"],
-                verdict: .inconclusive, traces: 1, seed: candidate.seed, firstDivergence: nil, broken: [],
-                difference: [], trace: trace.description,
-                effort: "the other side did not in \(budget.sampled) random schedules; no schedule with at most"
-                    + " \(budget.preemptionBound) preemptions shows it, or there were too many to run", claim: nil))
-    }
-
-    // MARK: Other findings
-
-    /// The level `events` or `cost`: what was done differs although the outcome is the same.
-    private func noteCounts(_ level: Level, _ seed: ScheduleSeed, _ trace: Trace) {
-        let picture = Picture(pair, seed)
-        for event in eventKinds(level) {
-            guard let difference = EventDifference(event, picture.events.base, picture.events.patched) else { continue }
-            let name = eventName(event)
-            let claim = claims.first { $0.covers(level, name, difference.direction) }
-            let finding = Finding(
-                level: level.rawValue, direction: difference.direction, subject: [name],
-                verdict: claim == nil ? .divergent : .expected, traces: 1, seed: seed,
-                firstDivergence: picture.firstDivergence, broken: [], difference: difference.lines,
-                trace: trace.description,
-                effort: "under the schedule without preemption, with the same results and state", claim: claim?.sentence
-            )
+    /// Adds a finding of the loaded trace, if its execution can be repeated.
+    ///
+    /// - Parameter install: installs the strategy that shows it.
+    func merge(_ finding: Finding, under install: () -> Void) {
+        if findings.contains(where: { $0.isSame(as: finding) }) { return merge(finding) }
+        reproduced {
+            try pair.runTwice(install)
             merge(finding)
         }
     }
 
-    /// The level `state`: fields that claims are about, in runs with the same results and the same state otherwise.
-    /// Under preemption one schedule by name is not one schedule: what differs the wrong way then may do so by chance.
-    private func noteClaimedState(_ seed: ScheduleSeed, _ trace: Trace) {
-        let picture = Picture(pair, seed)
-        let difference = StateDifference(picture.base.tree, picture.patched.tree)
-        for change in difference.changes where pair.leavesOut(change.field) {
-            let direction: Finding.Direction = change.isMore ? .new : .lost
-            let claim = claims.first { $0.covers(.state, change.field, direction) }
-            if claim == nil && seed.schedule != 0 { continue }
-            merge(
-                Finding(
-                    level: Level.state.rawValue, direction: direction, subject: [change.field],
-                    verdict: claim == nil ? .divergent : .expected, traces: 1, seed: seed,
-                    firstDivergence: picture.firstDivergence, broken: [], difference: difference.lines,
-                    trace: trace.description,
-                    effort: "under schedule \(seed.schedule), with the same results and the same state otherwise",
-                    claim: claim?.sentence))
+    /// Adds a finding, or counts one that is known; what was open until now is settled by it.
+    func merge(_ finding: Finding) {
+        guard let known = findings.firstIndex(where: { $0.isSame(as: finding) }) else {
+            findings.append(finding)
+            tell(finding)
+            return
         }
-    }
-
-    private func eventKinds(_ level: Level) -> Range<Int> {
-        let firstOfCost = Int(EVENT_lock.rawValue)
-        return level == .events ? 0..<firstOfCost : firstOfCost..<Int(NR_EVENT_KINDS.rawValue)
-    }
-
-    private func noteBrokenOnBoth(_ mask: UInt32, _ seed: ScheduleSeed, _ trace: Trace) {
-        for invariant in invariants where mask & 1 << invariant.kind != 0 {
-            var finding = Finding(
-                level: "invariants", direction: .both, subject: [invariant.name], verdict: .preExisting, traces: 1,
-                seed: seed, firstDivergence: nil, broken: [], difference: [], trace: "",
-                effort: "both sides break it", claim: nil)
-            if !findings.contains(where: { $0.key == finding.key }) {
-                let detail = Picture(pair, seed).base
-                finding.broken = detail.broken.filter { $0.name == invariant.name }
-                var scheduled = trace
-                scheduled.schedule = detail.schedule
-                finding.trace = scheduled.description
-            }
-            merge(finding)
+        let traces = findings[known].traces + 1
+        if findings[known].verdict == .inconclusive && finding.verdict != .inconclusive {
+            findings[known] = finding
+            tell(finding)
         }
+        findings[known].traces = traces
     }
 
-    private func merge(_ finding: Finding) {
-        if let known = findings.firstIndex(where: { $0.key == finding.key }) {
-            findings[known].traces += 1
-        } else {
-            add(finding)
-        }
-    }
-
-    /// - Parameter also: another key under which the same difference will come again.
-    private func add(_ finding: Finding, also key: String) {
-        if finding.key != key { aliases[key] = finding.key }
-        merge(finding)
-    }
-
-    private func add(_ finding: Finding) {
-        findings.append(finding)
+    func tell(_ finding: Finding) {
         progress.differences += 1
-        _ = observer(self, finding)
-    }
-}
-
-extension [Claim] {
-    /// The claim that covers these results, or the last of those that do so together; nil if one is not covered.
-    fileprivate func covering(_ changes: [FieldChange]) -> Claim? {
-        var last: Claim?
-        for change in changes {
-            last = first { $0.level == .abi && $0.subject == change.field && $0.hasValues(of: change) }
-            if last == nil { return nil }
-        }
-        return last
-    }
-}
-
-extension Claim {
-    fileprivate func hasValues(of change: FieldChange) -> Bool {
-        values.map { $0.before == change.before && $0.after == change.after } ?? false
+        isEnded = !observer(self, finding) || isEnded
     }
 
-    func covers(_ level: Level, _ subject: String, _ direction: Finding.Direction) -> Bool {
-        self.level == level && self.subject == subject
-            && (self.direction == .either || self.direction.rawValue == direction.rawValue)
-    }
+    /// Whether the observer has ended it.
+    var isEnded = false
 }

@@ -14,6 +14,8 @@ public final class PairOfMachines {
     public let patched: Machine
     /// The order of the second machine's memory, where that is another.
     private let permutation: UInt64
+    /// Executions of either side, as far as they are counted: what settling differences costs.
+    var executions = 0
     /// When to give up settling a difference; nil: never.
     var deadline: ContinuousClock.Instant?
 
@@ -38,8 +40,12 @@ public final class PairOfMachines {
 
     public subscript(side: Side) -> Machine { side == .base ? base : patched }
 
-    /// Compares states from now on without what these claims say.
-    func leaveOut(_ claims: [Claim]) {
+    /// What may differ on purpose.
+    private(set) var claims: [Claim] = []
+
+    /// Takes claims to hold from now on; states are compared without the fields that can be left out.
+    func suppose(_ claims: [Claim]) {
+        self.claims = claims
         let claimed = claims.filter { $0.level == .state }.compactMap { ClaimableFields(named: $0.subject) }
         base.claimed = ClaimableFields(claimed)
         patched.claimed = base.claimed
@@ -102,6 +108,14 @@ struct Candidate {
     var seed: ScheduleSeed
     /// The endings of attempts that only this side had, if it is about them.
     var attempts: UInt64 = 0
+    /// Invariants that the other side broke under some schedule of the trace: nobody is blamed for them.
+    var excused: UInt32 = 0
+
+    /// Small for what is grave: a broken invariant, then an attempt's ending, then all others.
+    fileprivate var rank: Int {
+        if essence.violations & ~excused != 0 || essence.end != UInt8(RUN_COMPLETE.rawValue) { return 0 }
+        return attempts != 0 ? 1 : 2
+    }
 }
 
 /// What comparing one trace gave.
@@ -185,10 +199,21 @@ extension PairOfMachines {
         }
         result.distinct = schedules.count
         result.brokenOnBoth = brokenFirst.map { ($0.kinds & broken.patched, $0.seed) }.filter { $0.0 != 0 }
-        result.candidates =
+        let candidates =
             [attempts.base.candidate(unlike: attempts.patched), attempts.patched.candidate(unlike: attempts.base)]
             .compactMap { $0 } + candidates(suspects, essences.base, essences.patched)
+        result.candidates = gravestFirst(
+            candidates.map { candidate in
+                var candidate = candidate
+                candidate.excused = candidate.side == .base ? broken.patched : broken.base
+                return candidate
+            })
         return result
+    }
+
+    /// In their order otherwise.
+    private func gravestFirst(_ candidates: [Candidate]) -> [Candidate] {
+        (0...2).flatMap { rank in candidates.filter { $0.rank == rank } }
     }
 
     /// Of the schedules with different outcomes, those whose outcome the other side never had.

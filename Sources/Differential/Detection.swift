@@ -82,7 +82,7 @@ extension PairOfMachines {
         _ = log.record { self[candidate.side].run() }
         let endings = EventTally(ofLog: ()).endings(among: candidate.attempts)
         if candidate.attempts != 0 { return endings.map { "\(direction) \($0)" } }
-        let likeness = Likeness(candidate, other: other)
+        guard let likeness = Likeness(candidate, other: other) else { return [] }
         if likeness.violations != 0 {
             return invariants.filter { likeness.violations & 1 << $0.kind != 0 }.map { "\(direction) \($0.name)" }
         }

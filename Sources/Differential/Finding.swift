@@ -49,15 +49,46 @@ public struct Finding: Codable, Sendable {
     public var trace: String
     /// How the verdict was reached, in words.
     public var effort: String
-    /// The claim that covers it.
+    /// The schedule that shows the difference, in words: who is stopped where, and what the others do meanwhile.
+    public var story: [String] = []
+    /// How many preemptions that takes.
+    public var preemptions: Int?
+    /// What the claim that covers it says.
     public var claim: String?
+    /// That claim, as a claims file has it.
+    public var coveredBy: String?
 
-    public var key: String {
-        ([level, direction.rawValue] + subject).joined(separator: " ")
+    public var key: String { ([level, direction.rawValue] + subject).joined(separator: " ") }
+
+    var identity: Subject {
+        Subject(
+            level: level, direction: direction, names: subject, isClaimed: coveredBy != nil,
+            isDeadlock: verdict == .deadlock)
     }
+
+    /// Whether two are one difference: of the same fields, some may differ as claimed and some not.
+    public func isSame(as other: Finding) -> Bool { identity == other.identity }
 }
 
 extension Finding {
+    /// It is what the patch's author says that it changes.
+    mutating func isExpected(by claim: Claim) {
+        verdict = .expected
+        (self.claim, coveredBy) = (claim.sentence, claim.description)
+    }
+
+    /// A difference that nobody knows whether the other side has.
+    init(undecided witness: Witness, _ seed: ScheduleSeed, _ budget: SettlementBudget) {
+        self.init(
+            level: witness.subject.level, direction: witness.subject.direction, subject: witness.subject.names,
+            verdict: .inconclusive, traces: 1, seed: seed, firstDivergence: nil, broken: [], difference: [],
+            trace: witness.scheduled.description,
+            effort: "the other side did not in \(budget.sampled) random schedules; it takes"
+                + " \(counted(witness.schedule.preemptions, "preemption")), and there are too many such schedules"
+                + " to run them all",
+            preemptions: witness.schedule.preemptions, claim: nil)
+    }
+
     /// A crash, which ended the process that ran the trace.
     public init(crash: String, place: String, trace: Trace, seed: ScheduleSeed) {
         self.init(

@@ -14,7 +14,10 @@ struct Picture {
     let events: (base: EventTally, patched: EventTally)
     /// Where the two executions first did something different.
     let firstDivergence: String?
+    /// The yield points that each side passed.
+    private let places: (base: [PassedPlace], patched: [PassedPlace])
     private let leavesOut: (String) -> Bool
+    private let claims: [Claim]
 
     /// Runs the loaded trace under the schedule on both sides.
     init(_ pair: PairOfMachines, _ seed: ScheduleSeed) {
@@ -28,15 +31,17 @@ struct Picture {
 
     private init(_ pair: PairOfMachines, installing install: () -> Void) {
         leavesOut = pair.leavesOut
+        claims = pair.claims
         let log = StepLog()
         install()
         base = log.record { RunDetail(running: pair.base) }
-        let steps = log.steps()
+        let before = log.places()
         let done = EventTally(ofLog: ())
         install()
         patched = log.record { RunDetail(running: pair.patched) }
         events = (done, EventTally(ofLog: ()))
-        firstDivergence = Picture.divergence(steps, log.steps(), pair.base)
+        places = (before, log.places())
+        firstDivergence = Picture.divergence(places.base, places.patched)
     }
 
     subscript(side: Side) -> RunDetail { side == .base ? base : patched }
@@ -45,11 +50,25 @@ struct Picture {
 
     func essence(_ side: Side) -> Outcome.Essence { self[side].outcome.essence }
 
-    /// The level at which the sides differ, and what differs there.
-    func subject(_ candidate: Candidate, _ likeness: Likeness) -> (level: String, subject: [String]) {
-        if likeness.attempts != 0 {
-            return ("attempts", events(candidate.side).endings(among: likeness.attempts))
+    /// What the sides differ in, in the eyes of the one that has the outcome.
+    func subject(_ side: Side, _ likeness: Likeness) -> Subject {
+        let (level, names) = difference(side, likeness)
+        return Subject(
+            level: level, direction: side == .patched ? .new : .lost, names: names,
+            isClaimed: claim(level, names) != nil, isDeadlock: !self[side].waits.isEmpty)
+    }
+
+    /// The claim that covers a difference of these two executions.
+    fileprivate func claim(_ level: String, _ names: [String]) -> Claim? {
+        switch Level(rawValue: level) {
+        case .abi: claims.coveringResults(of: self)
+        case .state: claims.coveringState(names, of: self)
+        default: nil
         }
+    }
+
+    private func difference(_ side: Side, _ likeness: Likeness) -> (level: String, names: [String]) {
+        if likeness.attempts != 0 { return ("attempts", events(side).endings(among: likeness.attempts)) }
         if likeness.violations != 0 {
             return ("invariants", invariants.filter { likeness.violations & 1 << $0.kind != 0 }.map(\.name))
         }
@@ -61,22 +80,37 @@ struct Picture {
         return results.isEmpty ? ("state", fields) : ("abi", results)
     }
 
-    /// The results of calls that differ.
-    var changedResults: [FieldChange] {
-        StateDifference(base.tree, patched.tree).changes.filter { $0.field.hasPrefix("results") }
+    /// The fields that differ, and which way.
+    var changes: [FieldChange] { StateDifference(base.tree, patched.tree).changes }
+
+    func finding(_ settled: Settled, _ seed: ScheduleSeed) -> Finding {
+        let witness = settled.witness
+        return Finding(
+            level: witness.subject.level, direction: witness.subject.direction, subject: witness.subject.names,
+            verdict: self[witness.side].waits.isEmpty ? .divergent : .deadlock, traces: 1, seed: seed,
+            firstDivergence: firstDivergence, broken: self[witness.side].broken, difference: difference,
+            trace: witness.scheduled.description, effort: settled.effort, story: story(witness),
+            preemptions: witness.schedule.preemptions, claim: nil)
     }
 
+    /// One field, event or count that differs.
     func finding(
-        _ level: String, _ direction: Finding.Direction, _ subject: [String], _ settled: Settled, _ seed: ScheduleSeed
+        _ level: Level, _ direction: Finding.Direction, _ name: String, _ difference: [String], _ trace: Trace,
+        _ seed: ScheduleSeed, effort: String
     ) -> Finding {
-        var trace = settled.trace
-        trace.schedule = settled.schedule
-        return Finding(
-            level: level, direction: direction, subject: subject,
-            verdict: self[settled.side].waits.isEmpty ? .divergent : .deadlock, traces: 1, seed: seed,
-            firstDivergence: firstDivergence, broken: self[settled.side].broken,
-            difference: difference, trace: trace.description,
-            effort: settled.effort, claim: nil)
+        Finding(
+            level: level.rawValue, direction: direction, subject: [name], verdict: .divergent, traces: 1, seed: seed,
+            firstDivergence: firstDivergence, broken: [], difference: difference, trace: trace.description,
+            effort: effort, claim: nil)
+    }
+
+    /// What the side that has the outcome does, in words.
+    private func story(_ witness: Witness) -> [String] {
+        let own = self[witness.side]
+        return Story(
+            witness.trace, own.schedule, witness.side == .base ? places.base : places.patched,
+            end: own.outcome.end == UInt8(RUN_COMPLETE.rawValue) ? nil : endName(own.outcome.end)
+        ).clauses
     }
 
     /// The difference of the two states; of the results alone where one side cannot come to rest.
@@ -90,44 +124,35 @@ struct Picture {
     }
 
     /// The first step that is not the same on both sides.
-    private static func divergence(_ base: [Step], _ patched: [Step], _ machine: Machine) -> String? {
+    private static func divergence(_ base: [PassedPlace], _ patched: [PassedPlace]) -> String? {
         let count = min(base.count, patched.count)
         guard
             let first = (0..<count).first(where: { base[$0] != patched[$0] })
                 ?? (base.count == patched.count ? nil : count)
         else { return nil }
-        guard first < patched.count else { return base[first].described + " (only before)" }
-        guard first < base.count else { return patched[first].described + " (only after)" }
-        return "\(base[first].described) before, \(patched[first].described) after"
+        guard first < patched.count else { return base[first].text + " (only before)" }
+        guard first < base.count else { return patched[first].text + " (only after)" }
+        return "\(base[first].text) before, \(patched[first].text) after"
     }
 }
 
-/// One yield point passed.
-struct Step: Equatable {
-    var task: Int
-    var op: Int
-    var place: String
-
-    var described: String { "t\(task) op \(op) \(place)" }
-}
-
-/// Keeps the steps of a run.
-struct StepLog {
-    init() {
-        if scheduler.log == nil { scheduler.log = .allocate(capacity: Int(MAX_LOG_ENTRIES)) }
-    }
-
-    func record<Result>(_ run: () -> Result) -> Result {
-        scheduler.nr_log = 0
-        scheduler.logging = 1
-        defer { scheduler.logging = 0 }
-        return run()
-    }
-
-    func steps() -> [Step] {
-        (0..<Int(scheduler.nr_log)).map { scheduler.log![$0] }.filter { $0.kind == UInt8(LOG_STEP.rawValue) }.map {
-            Step(task: Int($0.task), op: Int($0.op), place: yieldPointName(Int($0.yield_point)))
+extension PairOfMachines {
+    /// What a settled difference is reported as.  The loaded trace becomes its own.
+    ///
+    /// - Throws: `Irreproducible` if one of its executions is another one when it is run again.
+    func finding(_ settled: Settled, _ seed: ScheduleSeed) throws -> Finding {
+        let witness = settled.witness
+        _ = load(witness.compiled)
+        let compiled = CompiledSchedule(witness.schedule)
+        try runTwice { compiled.install() }
+        let picture = Picture(self, witness.schedule)
+        var finding = picture.finding(settled, seed)
+        if witness.likeness.attempts != 0 { finding.subject = picture.subject(witness.side, witness.likeness).names }
+        guard finding.verdict == .divergent, let claim = picture.claim(finding.level, finding.subject) else {
+            return finding
         }
+        finding.isExpected(by: claim)
+        return finding
     }
 }
 

@@ -24,6 +24,8 @@ public struct Replay: Codable, Sendable {
     /// `t0 p1 cpu 0`, in the order of the tasks.
     public var tasks: [String]
     public var lines: [Line]
+    /// The schedule in words.
+    public var story: [String]
     public var end: String
     public var broken: [BrokenInvariant]
     /// The results of all calls and the state at rest.
@@ -33,12 +35,16 @@ public struct Replay: Codable, Sendable {
     public init?(_ trace: Trace, on variant: Variant, vocabulary: Vocabulary) throws {
         let machine = try Machine(variant, slot: 0)
         let compiled = try CompiledTrace(trace, vocabulary)
+        markChangedFunctions(variant.changedFunctions)
         guard machine.load(compiled) == RUN_COMPLETE else { return nil }
         CompiledSchedule(trace.schedule ?? Schedule()).install()
         let log = StepLog()
         let detail = log.record { RunDetail(running: machine) }
         tasks = trace.tasks.enumerated().map { "t\($0) \($1.performer.name) cpu \($1.cpu)" }
         lines = Replay.lines(trace)
+        let isComplete = detail.outcome.end == UInt8(RUN_COMPLETE.rawValue)
+        story =
+            Story(trace, detail.schedule, log.places(), end: isComplete ? nil : endName(detail.outcome.end)).clauses
         end = endName(detail.outcome.end)
         broken = detail.broken
         state = detail.tree.children.flatMap { $0.lines() }

@@ -14,6 +14,8 @@ public struct BrokenInvariant: Codable, Sendable, Equatable {
     public var task: Int
     public var op: Int
     public var place: String
+    /// It was seen once all tasks were done.
+    public var isAtRest: Bool
     public var lock: String?
 }
 
@@ -56,7 +58,9 @@ extension BrokenInvariant {
         rule = invariant.rule
         task = Int(violation.task)
         op = Int(violation.op)
-        place = yieldPointName(Int(violation.yield_point))
+        // The machine comes to rest in a task of its own.
+        isAtRest = violation.task >= kernel.nr_tasks
+        place = isAtRest ? "rest" : yieldPointName(Int(violation.yield_point))
         let lockKinds = [
             VIOLATION_held_at_return, VIOLATION_self_deadlock, VIOLATION_sleeping_in_atomic, VIOLATION_bad_unlock,
         ]

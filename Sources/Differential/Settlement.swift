@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// From a candidate to a verdict.  Sampling can only dismiss it.  It is believed when all schedules with few
-// preemptions have been run on both sides, and one side has the outcome there and the other has not.
+// From a candidate to a verdict.  Sampling can only dismiss it.  It is believed when all schedules of the other side
+// with as few preemptions as show it have been run, and none has the outcome.
 
 import CKernel
 import KernelModel
@@ -10,16 +10,14 @@ import VariantKit
 
 /// How hard to try before a candidate is believed.
 public struct SettlementBudget: Sendable {
-    /// Random schedules of the other side on the trace as it was found.
-    public var sampled = 2_000
+    /// Random schedules of the other side on the trace as it was found: most candidates end there.
+    public var sampled = 800
     /// Random schedules of the other side on the cut-down trace.
     public var sampledAtTheEnd = 8_000
-    /// Smaller traces to try.
-    public var reductions = 120
+    /// Executions to cut programs down with, and then arguments and machine.
+    public var shrinking = 60_000
     /// Schedules of a bounded search: two preemptions of two tasks with a hundred steps each are 40,000.
     public var searched = 60_000
-    /// Schedules of a bounded search while the trace is still being cut down.
-    public var searchedPerReduction = 6_000
     /// The most preemptions searched.
     public var preemptionBound = 2
 
@@ -33,175 +31,147 @@ enum Settlement {
     /// One side has it, the other has not, in all schedules of a bound.
     case settled(Settled)
     /// Too many schedules, or too many preemptions needed.
-    case undecided
+    case undecided(Witness)
     /// The campaign's time is up.
     case outOfTime
 }
 
 struct Settled {
-    var side: Side
-    var trace: Trace
-    var compiled: CompiledTrace
-    var schedule: Schedule
+    var witness: Witness
     var effort: String
 }
 
-/// Tells whether two outcomes are alike for the question at hand: for a broken invariant only that it is
-/// broken counts, for the ending of an attempt only that it was one, otherwise everything does.
-struct Likeness {
-    /// The invariants that only one side broke; 0 for a difference in results or state.
-    let violations: UInt32
-    let end: UInt8?
-    /// The endings of attempts that only one side had; 0 if it is not about them.
-    let attempts: UInt64
-
-    init(_ candidate: Candidate, other: Outcome.Essence) {
-        attempts = candidate.attempts
-        guard attempts == 0 else {
-            (violations, end) = (0, nil)
-            return
-        }
-        violations = candidate.essence.violations & ~other.violations
-        end = candidate.essence.end != other.end && violations == 0 ? candidate.essence.end : nil
-    }
-
-    /// Whether a kind of outcome is looked for, not one outcome.
-    var isByKind: Bool { violations != 0 || end != nil || attempts != 0 }
-
-    /// Whether an outcome of the trace as it was found is the candidate's.
-    func matches(_ essence: Outcome.Essence, _ wanted: Outcome.Essence) -> Bool {
-        interests(essence) && (isByKind || essence == wanted)
-    }
-
-    /// Whether an outcome could be what is looked for, on whatever trace.
-    func interests(_ essence: Outcome.Essence) -> Bool {
-        if violations != 0 { return essence.violations & violations == violations }
-        if let end { return essence.end == end }
-        return attempts == 0 || essence.attempts & attempts != 0
-    }
-}
-
 extension PairOfMachines {
-    /// Decides about a candidate of the loaded trace.
+    /// Looks at a candidate of the loaded trace for a first time, by a few hundred schedules.
+    ///
+    /// - Returns: nil if the other side reaches its outcome, too.
+    func screen(_ witness: Witness, _ seed: ScheduleSeed, _ budget: SettlementBudget) -> Witness? {
+        let shrinker = Shrinker(self, witness, seed, executions: budget.shrinking, isStrict: false)
+        shrinker.shrinkSchedule()
+        let other = witness.side.other
+        return reaches(other, near: shrinker.best.schedule, budget.sampled, seed, witness.wants) ? nil : shrinker.best
+    }
+
+    /// Decides about a candidate.
+    ///
+    /// - Parameter strictly: whether all of its difference is to stay; else part of it is enough.
     func settle(
-        _ candidate: Candidate, _ likeness: Likeness, trace: Trace, vocabulary: Vocabulary, budget: SettlementBudget
+        _ witness: Witness, _ seed: ScheduleSeed, _ budget: SettlementBudget, strictly: Bool = false
     ) -> Settlement {
-        let settlement = settled(candidate, likeness, trace, vocabulary, budget)
-        // What was not run for want of time says nothing.
-        return isOutOfTime ? .outOfTime : settlement
+        let shrinker = Shrinker(self, witness, seed, executions: budget.shrinking, isStrict: strictly)
+        shrinker.shrinkProgram()
+        // Fewer CPUs and pages are fewer choices and less to copy.
+        shrinker.shrinkMachine()
+        let small = shrinker.best
+        switch search(small, budget) {
+        case .reached: return .dismissed
+        case .tooMany: return isOutOfTime ? .outOfTime : .undecided(small)
+        case .notReached(let searched):
+            shrinker.isStrict = true
+            shrinker.shrinkDetails()
+            shrinker.adopt(withFewestPreemptions(shrinker.best, budget))
+            shrinker.explainSchedule()
+            switch confirm(shrinker.best, seed, budget) {
+            case .settled(let settled): return .settled(settled)
+            case .outOfTime: return .outOfTime
+            default:
+                // Cut down too far: what is left is none, or none that can be decided.  What came before was decided.
+                return confirm(small, searched, seed, budget)
+            }
+        }
     }
 
-    private func settled(
-        _ candidate: Candidate, _ likeness: Likeness, _ trace: Trace, _ vocabulary: Vocabulary,
-        _ budget: SettlementBudget
-    ) -> Settlement {
-        let side = candidate.side
-        if sampling(side.other, budget.sampled, candidate.seed, reaches: { likeness.matches($0, candidate.essence) }) {
-            return .dismissed
+    /// The witness with the fewest preemptions on its trace, if a search finds one with fewer.
+    private func withFewestPreemptions(_ witness: Witness, _ budget: SettlementBudget) -> Witness {
+        guard load(witness.compiled) else { return witness }
+        var best = witness
+        for bound in 0..<min(witness.schedule.preemptions, budget.preemptionBound + 1) {
+            let found = outcomes(witness.side, bound: bound, schedules: budget.searched, until: witness.isLike)
+            if let schedule = found.schedule {
+                best.schedule = schedule
+                return best
+            }
         }
-        var bound = 1
-        while difference(side, likeness, bound: bound, schedules: budget.searched) == nil {
-            bound += 1
-            if bound > budget.preemptionBound { return .undecided }
-        }
-        let reduced = reduce(trace, attempts: budget.reductions) { smaller in
-            guard let compiled = try? CompiledTrace(smaller, vocabulary), load(compiled) else { return false }
-            return difference(side, likeness, bound: bound, schedules: budget.searchedPerReduction) != nil
-        }
-        guard let compiled = try? CompiledTrace(reduced, vocabulary), load(compiled),
-            let found = difference(side, likeness, bound: bound, schedules: budget.searched)
-        else { return .undecided }
-        return confirm(found, side, likeness, reduced, compiled, candidate.seed, bound, budget)
+        return best
     }
 
-    /// Tries the other side once more, harder, on the cut-down trace.
+    // MARK: The other side
+
+    /// What a search for the outcome among the other side's schedules gave.
+    private enum Search {
+        case reached
+        /// By none of all schedules within the bound.
+        case notReached(Searched)
+        case tooMany
+    }
+
+    private struct Searched {
+        var bound: Int
+        var result: DepthFirstSearch.Result
+    }
+
+    /// Runs all schedules of the other side with as many preemptions as the witness has.
+    private func search(_ witness: Witness, _ budget: SettlementBudget) -> Search {
+        // One preemption more costs little where there is none, and says more.
+        let bound = max(witness.schedule.preemptions, 1)
+        guard bound <= budget.preemptionBound + 1, load(witness.compiled) else { return .tooMany }
+        let found = outcomes(witness.side.other, bound: bound, schedules: budget.searched, until: witness.wants)
+        if found.schedule != nil { return .reached }
+        return found.result.complete ? .notReached(Searched(bound: bound, result: found.result)) : .tooMany
+    }
+
+    private func confirm(_ witness: Witness, _ seed: ScheduleSeed, _ budget: SettlementBudget) -> Settlement {
+        switch search(witness, budget) {
+        case .reached: return .dismissed
+        case .tooMany: return isOutOfTime ? .outOfTime : .undecided(witness)
+        case .notReached(let searched): return confirm(witness, searched, seed, budget)
+        }
+    }
+
+    /// Tries the other side once more, harder: random schedules, and one preemption more.
     private func confirm(
-        _ found: BoundedDifference, _ side: Side, _ likeness: Likeness, _ trace: Trace, _ compiled: CompiledTrace,
-        _ seed: ScheduleSeed, _ bound: Int, _ budget: SettlementBudget
+        _ witness: Witness, _ searched: Searched, _ seed: ScheduleSeed, _ budget: SettlementBudget
     ) -> Settlement {
-        let byKind = likeness.isByKind
-        let wanted = { (essence: Outcome.Essence) -> Bool in
-            byKind ? likeness.interests(essence) : essence == found.essence
+        guard load(witness.compiled) else { return .undecided(witness) }
+        let other = witness.side.other
+        if reaches(other, near: witness.schedule, budget.sampledAtTheEnd, seed, witness.wants) { return .dismissed }
+        var reached = searched
+        if !searched.result.unbounded {
+            let further = outcomes(other, bound: searched.bound + 1, schedules: budget.searched, until: witness.wants)
+            if further.schedule != nil { return .dismissed }
+            if further.result.complete { reached = Searched(bound: searched.bound + 1, result: further.result) }
         }
-        if sampling(side.other, budget.sampledAtTheEnd, seed, reaches: wanted) { return .dismissed }
-        let further = outcomes(side.other, bound: bound + 1, schedules: budget.searched, until: wanted)
-        if further.found { return .dismissed }
-        let other = side == .patched ? "the base" : "the patched side"
-        let reached = further.result.complete ? (bound + 1, further.result) : (bound, found.searched)
+        // What was not run for want of time says nothing.
+        if isOutOfTime { return .outOfTime }
         let extent =
-            reached.1.unbounded
-            ? "all \(reached.1.schedules) schedules"
-            : "all \(reached.1.schedules) schedules with at most \(counted(reached.0, "preemption"))"
-        let effort =
-            "shown with \(counted(found.preemptions, "preemption")); \(other) has it in none of \(extent)"
-            + " of the cut-down trace, nor in \(budget.sampledAtTheEnd) random ones"
+            reached.result.unbounded
+            ? "all \(reached.result.schedules) schedules"
+            : "all \(reached.result.schedules) schedules with at most \(counted(reached.bound, "preemption"))"
         return .settled(
-            Settled(side: side, trace: trace, compiled: compiled, schedule: found.schedule, effort: effort))
+            Settled(
+                witness: witness,
+                effort: "shown with \(counted(witness.schedule.preemptions, "preemption"));"
+                    + " \(other == .base ? "the base" : "the patched side") has it in none of \(extent)"
+                    + " of the cut-down trace, nor in \(budget.sampledAtTheEnd) random ones"))
     }
 
-    /// Whether `side` has a certain outcome under some of `count` random schedules of the loaded trace.
-    private func sampling(
-        _ side: Side, _ count: Int, _ seed: ScheduleSeed, reaches: (Outcome.Essence) -> Bool
-    ) -> Bool {
-        let machine = self[side]
-        for number in 0..<count {
-            // Other schedules than those of the comparison, and the one that showed the candidate.
-            var place = seed
-            if number != 0 { (place.seed, place.schedule) = (~seed.seed, number) }
-            place.strategy().install()
-            if reaches(machine.run().essence) { return true }
-            if isOutOfTime { return false }
-        }
-        return false
-    }
+    var isOutOfTime: Bool { deadline.map { ContinuousClock.now >= $0 } ?? false }
 
-    private var isOutOfTime: Bool { deadline.map { ContinuousClock.now >= $0 } ?? false }
-
-    // MARK: Bounded search
-
-    /// An outcome of one side, within a bound of preemptions, that the other side has not within that bound.
-    private struct BoundedDifference {
-        var essence: Outcome.Essence
-        var schedule: Schedule
-        var preemptions: Int
-        /// The other side's search.
-        var searched: DepthFirstSearch.Result
-    }
-
-    private func difference(
-        _ side: Side, _ likeness: Likeness, bound: Int, schedules: Int
-    ) -> BoundedDifference? {
-        let byKind = likeness.isByKind
-        let other = outcomes(side.other, bound: bound, schedules: schedules) { byKind && likeness.interests($0) }
-        guard other.result.complete && !other.found else { return nil }
-        var found: BoundedDifference?
-        _ = outcomes(side, bound: bound, schedules: schedules) { essence in
-            guard likeness.interests(essence) && (byKind || !other.essences.contains(essence)) else { return false }
-            let schedule = recordedSchedule()
-            found = BoundedDifference(
-                essence: essence, schedule: schedule,
-                preemptions: schedule.decisions.count { !$0.forced }, searched: other.result)
-            return true
-        }
-        return found
-    }
-
-    /// Runs every schedule of one side within a bound, until an outcome is the one that is looked for.
+    /// Runs every schedule of one side of the loaded trace within a bound, until one has the outcome that is wanted.
     private func outcomes(
-        _ side: Side, bound: Int, schedules: Int, until wanted: (Outcome.Essence) -> Bool
-    ) -> (essences: Set<Outcome.Essence>, found: Bool, result: DepthFirstSearch.Result) {
+        _ side: Side, bound: Int, schedules: Int, until isWanted: (Outcome.Essence) -> Bool
+    ) -> (schedule: Schedule?, result: DepthFirstSearch.Result) {
         let machine = self[side]
-        var essences: Set<Outcome.Essence> = []
-        var found = false
+        var found: Schedule?
         machine.useTrace()
         let result = search(side).run(preemptionBound: bound, schedules: schedules) { end in
             let essence = Outcome(end, machine).essence
             machine.useTrace()
-            essences.insert(essence)
-            found = wanted(essence)
-            return !found && !isOutOfTime
+            executions += 1
+            if isWanted(essence) { found = recordedSchedule() }
+            return found == nil && !isOutOfTime
         }
-        return (essences, found, result)
+        return (found, result)
     }
 }
 

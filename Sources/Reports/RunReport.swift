@@ -40,6 +40,8 @@ public struct PairReport: Encodable, Sendable {
     /// How much of what the pair changes was run; nil if a part of the run crashed, for then it is not known.
     public var coverage: Coverage?
     public var findings: [ReportedFinding] = []
+    /// What may differ on purpose, and what that swallowed.
+    public var claims: [ClaimReport] = []
     public var measured = Measured()
 
     /// What depends on the machine that ran it.
@@ -69,8 +71,8 @@ public struct PairReport: Encodable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case family, pair, traces, skipped, schedules, distinct, reached, strategies, coverage, findings, measured,
-            verdict
+        case family, pair, traces, skipped, schedules, distinct, reached, strategies, coverage, findings, claims,
+            measured, verdict
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -86,6 +88,7 @@ public struct PairReport: Encodable, Sendable {
         try container.encode(strategies, forKey: .strategies)
         try container.encodeIfPresent(coverage, forKey: .coverage)
         try container.encode(findings, forKey: .findings)
+        try container.encode(claims.map { $0.swallowing(findings.map(\.finding)) }, forKey: .claims)
         try container.encode(measured, forKey: .measured)
     }
 }
@@ -94,12 +97,12 @@ public struct PairReport: Encodable, Sendable {
 public struct ReportedFinding: Encodable, Sendable {
     public var finding: Finding
     /// The command that finds it again.
-    public var again: String
+    public var again: String?
     /// The file with its trace, and the command that shows it step by step.
     public var traceFile: String?
     public var replay: String?
 
-    public init(_ finding: Finding, again: String) {
+    public init(_ finding: Finding, again: String? = nil) {
         self.finding = finding
         self.again = again
     }

@@ -26,34 +26,32 @@ public struct TextReport {
     // MARK: Findings
 
     private mutating func append(_ pair: PairReport) {
-        guard !pair.findings.isEmpty else { return }
+        guard !pair.findings.isEmpty || !pair.claims.isEmpty else { return }
         lines.append("\(pair.family.map { "\($0): " } ?? "")\(pair.pair)")
-        let (told, listed) = (pair.findings.filter(\.isTold), pair.findings.filter { !$0.isTold })
+        let told = pair.findings.filter(\.isTold)
+        // What is expected is told with the claims.
+        let listed = pair.findings.filter { !$0.isTold && $0.finding.coveredBy == nil }
         for (number, finding) in told.enumerated() { append(finding, number + 1) }
         if !listed.isEmpty { lines.append("") }
         for item in listed { lines.append("  " + item.line) }
+        appendClaims(pair)
         lines.append("")
     }
 
     private mutating func append(_ item: ReportedFinding, _ number: Int) {
-        let finding = item.finding
         lines.append("")
-        lines.append("  \(number). \(finding.verdict.rawValue): \(finding.headline)")
-        add("settled", [finding.effort])
-        add(finding.verdict == .crash ? "at" : "diverges", finding.firstDivergence.map { [$0] } ?? [])
-        add("breaks", finding.broken.flatMap(\.told))
-        add("state", finding.difference)
-        add("claim", finding.claim.map { ["\"\($0)\""] } ?? [])
-        add("trace", item.traceFile.map { [$0] } ?? [])
-        add("replay", item.replay.map { [$0] } ?? [])
-        add("again", [item.again])
+        lines += FindingText(item, "\(number). ").lines.map { "  " + $0 }
     }
 
-    private mutating func add(_ title: String, _ text: [String]) {
-        let width = 10
-        for (number, line) in text.enumerated() {
-            let head = number == 0 ? title : ""
-            lines.append("     " + head + String(repeating: " ", count: width - head.count) + line)
+    /// Claims with what they cover, each group with the sentence that they have in common.
+    private mutating func appendClaims(_ pair: PairReport) {
+        let findings = pair.findings.map(\.finding)
+        let claims = pair.claims.map { $0.swallowing(findings) }
+        if !claims.isEmpty { lines += ["", "  claims"] }
+        for (number, claim) in claims.enumerated() {
+            lines += claim.lines.map { "    " + $0 }
+            let isLast = number + 1 == claims.count || claims[number + 1].sentence != claim.sentence
+            if isLast { lines.append("      \"\(claim.sentence)\"") }
         }
     }
 
@@ -94,36 +92,7 @@ extension ReportedFinding {
     fileprivate var isTold: Bool { finding.verdict.isUnexpected }
 
     fileprivate var line: String {
-        let claim = finding.claim.map { ", as claimed: \"\($0)\"" } ?? ""
-        return "\(finding.verdict.rawValue): \(finding.headline)\(claim)"
-    }
-}
-
-extension Finding {
-    fileprivate var headline: String {
-        let seen = "\(traces) \(traces == 1 ? "trace" : "traces")"
-        return "\(subject.joined(separator: ", ")) (\(level); \(possible); seen on \(seen))"
-    }
-
-    private var possible: String {
-        switch (direction, level) {
-        case (.both, "crash"): "side unknown"
-        case (.both, _): "broken on both sides"
-        case (.new, "events"), (.new, "cost"): "more after the patch"
-        case (.lost, "events"), (.lost, "cost"): "more before the patch"
-        case (.new, _) where claim != nil: "more after the patch"
-        case (.lost, _) where claim != nil: "more before the patch"
-        case (.new, _): "new: possible only after the patch"
-        case (.lost, _): "lost: possible only before the patch"
-        }
-    }
-}
-
-extension BrokenInvariant {
-    /// The rule, and where it was broken.
-    var told: [String] {
-        let held = lock.map { ", \($0)" } ?? ""
-        return ["\(name): \(rule)", "  at t\(task) op \(op) \(place)\(held)"]
+        "\(finding.verdict.rawValue): \(finding.headline)"
     }
 }
 

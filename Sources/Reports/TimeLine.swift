@@ -23,6 +23,7 @@ public struct TimeLine {
         let switches = replay.lines.count(where: \.isSwitch)
         lines += ["", "end: \(replay.end), after \(switches) switches; explored under sequential consistency"]
         for broken in replay.broken { lines += broken.told }
+        lines += told(replay.story)
         lines += [""] + replay.state
         text = lines.joined(separator: "\n")
     }

@@ -11,19 +11,28 @@ public struct Family: Sendable {
     public var variants: [Variant]
     /// What `mmdiff run` compares.
     public var pairs: [Pair]
+    /// What differs on purpose.
+    public var claims: ClaimsFile
     /// How often the generator draws an operation here, where that differs from the operation's own weight.
     public var weights: [String: Int]
     /// Whether schedules preempt in changed functions above all: for a patch whose windows are narrow.
     public var focused: Bool
 
+    /// - Parameter claims: the text of its claims file, `<name>.claims`, which must be right.
     public init(
-        name: String, title: String, variants: [Variant], pairs: [Pair], weights: [String: Int] = [:],
-        focused: Bool = false
+        name: String, title: String, variants: [Variant], pairs: [Pair], claims: [UInt8] = [],
+        weights: [String: Int] = [:], focused: Bool = false
     ) {
         self.name = name
         self.title = title
         self.variants = variants
         self.pairs = pairs
+        do {
+            self.claims = try ClaimsFile(
+                parsing: claims, file: "\(name).claims", pairs: pairs.map { "\($0.base)..\($0.patched)" })
+        } catch {
+            fatalError("\(error)")
+        }
         self.weights = weights
         self.focused = focused
     }
@@ -34,7 +43,7 @@ public struct Family: Sendable {
 
     /// What may differ on purpose between two of its variants.
     public func claims(base: String, patched: String) -> [Claim] {
-        pairs.first { $0.base == base && $0.patched == patched }?.claims ?? []
+        claims.claims(base: base, patched: patched)
     }
 }
 
@@ -42,66 +51,9 @@ public struct Family: Sendable {
 public struct Pair: Sendable {
     public var base: String
     public var patched: String
-    public var claims: [Claim]
 
-    public init(_ base: String, _ patched: String, claims: [Claim] = []) {
+    public init(_ base: String, _ patched: String) {
         self.base = base
         self.patched = patched
-        self.claims = claims
-    }
-}
-
-/// What can be told apart in an outcome, from what user space sees to how it was done.
-public enum Level: String, Codable, CaseIterable, Comparable, Sendable {
-    /// Return values, data read, signals.
-    case abi
-    /// Flags, LRU lists, counters, references, page tables, swap, secondary MMUs.
-    case state
-    /// Notifier calls, TLB flushes, drains.
-    case events
-    /// Locks taken, ptes and vmas visited.
-    case cost
-
-    public static func < (a: Level, b: Level) -> Bool {
-        allCases.firstIndex(of: a)! < allCases.firstIndex(of: b)!
-    }
-}
-
-/// One thing that a patch changes on purpose.  A difference that a claim covers is expected; a claim that
-/// covers more than one field would hide real defects, so there is no way to say that.
-public struct Claim: Codable, Equatable, Sendable {
-    public enum Direction: String, Codable, Sendable {
-        /// Possible, or more, only after the patch.
-        case new
-        /// Possible, or more, only before it.
-        case lost
-        case either
-    }
-
-    public var level: Level
-    /// The field of an outcome or the event that it is about: `mmu_notifier_range_start`.
-    public var subject: String
-    public var direction: Direction
-    /// For a result: the only values that it is about.
-    public var values: Values?
-    /// What the patch's author says.
-    public var sentence: String
-
-    public struct Values: Codable, Equatable, Sendable {
-        public var before: Int
-        public var after: Int
-    }
-
-    public init(_ level: Level, _ subject: String, _ direction: Direction, _ sentence: String) {
-        self.level = level
-        self.subject = subject
-        self.direction = direction
-        self.sentence = sentence
-    }
-
-    /// The result of an operation, where it was `before` and is `after`.
-    public init(result operation: String, _ before: Int, becomes after: Int, _ sentence: String) {
-        self.init(.abi, "results." + operation, .either, sentence)
-        values = Values(before: before, after: after)
     }
 }

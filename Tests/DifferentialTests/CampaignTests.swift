@@ -31,7 +31,7 @@ extension DifferentialTests {
             let isWanted = { (finding: Finding) in finding.isNewlyBroken(names) && finding.verdict == .deadlock }
             let campaign = try campaign("page_mlock.posted", "page_mlock.merged", traces: 6000, until: isWanted)
             let finding = try #require(campaign.findings.first(where: isWanted))
-            #expect(finding.difference.contains { $0.contains("waits for ptl, held by") })
+            #expect(finding.difference.contains { $0.contains(" waits for ") })
             #expect(finding.broken.contains { names.contains($0.name) })
         }
 

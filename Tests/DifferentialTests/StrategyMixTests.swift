@@ -21,7 +21,9 @@ extension DifferentialTests {
             (configuration.traces, configuration.strategy, configuration.focused) = (count, choice, focused)
             let pair = try pair("try_to_munlock", "page_mlock.fixed")
             let campaign = Campaign(
-                pair, source, vocabulary, claims: munlockSplit.pairs[3].claims, configuration: configuration)
+                pair, source, vocabulary,
+                claims: munlockSplit.claims(base: "try_to_munlock", patched: "page_mlock.fixed"),
+                configuration: configuration)
             if survey { campaign.survey(traces) }
             campaign.run()
             return campaign

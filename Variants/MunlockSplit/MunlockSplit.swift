@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The family munlock-split: its variants, the pairs to compare, what differs on purpose.
+// The family munlock-split: its variants and the pairs to compare.
 
 import CKernel
 import CMunlockSplit
@@ -9,22 +9,6 @@ private let changedFunctions = ["__munlock_isolated_page", "try_to_munlock", "pa
 
 private func variant(_ name: String, _ summary: String, install: @escaping @Sendable (kernel_ops) -> Void) -> Variant {
     Variant(name: name, era: "v5.13", summary: summary, changedFunctions: changedFunctions, install: install)
-}
-
-private let changelog =
-    "rather than overload try_to_unmap_one() with unrelated behaviour split this out into it's own function"
-
-/// The walker that only looks tells no secondary MMU about it, and with another walk goes another number of
-/// locks, vmas and ptes.
-private let splitClaims =
-    ["mmu_notifier_range_start", "mmu_notifier_range_end"].map { Claim(.events, $0, .lost, changelog) }
-    + ["lock", "vma_visit", "pte_visit"].map { Claim(.cost, $0, .either, changelog) }
-
-/// Checking VM_LOCKED again changes how far a walk goes.
-private let recheckClaims = ["lock", "vma_visit", "pte_visit"].map {
-    Claim(
-        .cost, $0, .either,
-        "Need to recheck under the ptl to serialise with __munlock_pagevec_fill() after VM_LOCKED is cleared")
 }
 
 public let munlockSplit = Family(
@@ -38,10 +22,11 @@ public let munlockSplit = Family(
         variant("page_mlock.fixed", "after 023e1a8dd502, d9770fcc1c0c and efdb6720b44b", install: { installFixed($0) }),
     ],
     pairs: [
-        Pair("try_to_munlock", "page_mlock.posted", claims: splitClaims),
-        Pair("page_mlock.posted", "page_mlock.merged", claims: recheckClaims),
-        Pair("try_to_munlock", "page_mlock.merged", claims: splitClaims),
-        Pair("try_to_munlock", "page_mlock.fixed", claims: splitClaims),
+        Pair("try_to_munlock", "page_mlock.posted"),
+        Pair("page_mlock.posted", "page_mlock.merged"),
+        Pair("try_to_munlock", "page_mlock.merged"),
+        Pair("try_to_munlock", "page_mlock.fixed"),
         Pair("page_mlock.posted", "page_mlock.posted.c"),
     ],
+    claims: PackageResources.munlock_split_claims,
     weights: ["register_device": 3, "mlock": 3, "munlock": 4, "mlockall": 2, "munlockall": 3, "exit": 2, "munmap": 2])

@@ -10,8 +10,10 @@ import VariantKit
 /// What a worker needs to run its part of a campaign on a pair.
 struct CampaignJob: Codable {
     var pair: CompiledPair
-    /// Whose weights and claims count.
+    /// Whose weights count.
     var family: String?
+    /// What may differ on purpose.
+    var claims: [Claim]
     /// A trace to run again and again; nil: random ones.
     var given: String?
     /// Operations of kernel threads that are added to it.
@@ -23,6 +25,8 @@ struct CampaignJob: Codable {
         /// Before each trace.
         case progress(CampaignProgress)
         case found(Finding)
+        /// An execution was another one when it was run again.
+        case irreproducible(String)
         /// At the end, with all findings as they are then.
         case finished(CampaignProgress, [Finding], CampaignFigures)
     }
@@ -36,7 +40,7 @@ struct CampaignJob: Codable {
         configuration.focused = family?.focused ?? false
         let campaign = Campaign(
             machines, try source(), Vocabulary(era),
-            claims: family?.claims(base: base.name, patched: patched.name) ?? [], configuration: configuration)
+            claims: claims, configuration: configuration)
         campaign.observer = { campaign, finding in
             if finding == nil { worker.begin("trace \(campaign.progress.current)") }
             return send(finding.map(Message.found) ?? .progress(campaign.progress), worker)
@@ -46,6 +50,7 @@ struct CampaignJob: Codable {
             campaign.survey(try generator())
         }
         campaign.run()
+        if let words = campaign.irreproducible { return try worker.send(Message.irreproducible(words)) }
         let figures = CampaignFigures(strategies: campaign.strategies, coverage: campaign.coverage)
         try worker.send(Message.finished(campaign.progress, campaign.findings, figures))
     }

@@ -7,16 +7,6 @@ import Processes
 import Traces
 import VariantKit
 
-/// A pair to run, with the names that it has on the command line.
-struct PairToRun {
-    var base: String
-    var patched: String
-    var family: String?
-    var compiled: CompiledPair
-
-    var name: String { "\(base)..\(patched)" }
-}
-
 /// What became of one part of a pair's traces.
 struct PartOfPair {
     let pair: Int
@@ -29,6 +19,8 @@ struct PartOfPair {
     private var done = CampaignProgress()
     private var kept: [Finding] = []
     private(set) var crashes = 0
+    /// Set if an execution was another one when it was run again.
+    private(set) var irreproducible: String?
 
     /// A variant that crashes on every trace says nothing new after a few.
     private static let mostCrashes = 3
@@ -44,6 +36,8 @@ struct PartOfPair {
             self.progress = done + progress
         case .found(let finding):
             findings.append(finding)
+        case .irreproducible(let words):
+            irreproducible = words
         case .finished(let progress, let all, let figures):
             self.progress = done + progress
             findings = kept + all
@@ -123,7 +117,8 @@ struct CampaignRunner {
         var configuration = configuration
         (configuration.part, configuration.parts) = (part, jobs)
         return CampaignJob(
-            pair: pairs[pair].compiled, family: pairs[pair].family, given: given, kernelTasks: kernelTasks,
+            pair: pairs[pair].compiled, family: pairs[pair].family, claims: pairs[pair].claims, given: given,
+            kernelTasks: kernelTasks,
             configuration: configuration)
     }
 
@@ -131,6 +126,7 @@ struct CampaignRunner {
     private func goesOn(_ part: inout PartOfPair, _ end: WorkerEnd) throws -> Bool {
         switch end {
         case .done:
+            if let words = part.irreproducible { throw InternalFailure("\(pairs[part.pair].name): \(words)") }
             return false
         case .failed(let complaint):
             throw InputError("\(pairs[part.pair].name): \(complaint)")

@@ -12,7 +12,8 @@ struct TraceFiles {
     ///
     /// - Returns: the file's path.
     func write(_ finding: Finding, family: String?, pair: String) throws -> String {
-        let name = [family, pair, finding.key].compactMap { $0 }.map(fileName).joined(separator: "-")
+        let ending = finding.verdict == .deadlock ? finding.verdict.rawValue : nil
+        let name = [family, pair, finding.key, ending].compactMap { $0 }.map(fileName).joined(separator: "-")
         let path = "\(folder)/\(shortened(name)).trace"
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
