@@ -70,12 +70,18 @@ private func collapse() {
     }
 }
 
+/// Faults bring in one page each: with those around it, v6.5 cannot bear a table that vanishes.
+private func withoutFaultAround(_ ops: kernel_ops) {
+    ops.filemap_map_pages = { _, _, _ in 0 }
+}
+
 extension KernelModelTests {
     /// Walkers of all kinds against a task that takes their page tables away.
     @Suite struct PageTableTests65 {
         private func race(_ kind: MachineShape.File.Kind = .shmem, _ walker: @escaping () -> Void) {
             TestMachine.race(
-                shape(kind), era: .v6_5, setup: mapFile, .init(0) { collapse() }, .init(1, walker),
+                shape(kind), era: .v6_5, with: withoutFaultAround, setup: mapFile, .init(0) { collapse() },
+                .init(1, walker),
                 .init(0) {
                     store(7, at(1))
                     #expect(load(at(2)) == 102)
@@ -104,6 +110,17 @@ extension KernelModelTests {
                 store(8, at(0))
                 #expect(load(at(0)) == 8)
             }
+        }
+
+        /// 9aa1345d66b8 repaired it.
+        @Test func aFaultAroundNeedsTheTableItSaw() {
+            TestMachine.raceOfMutant(
+                { _ in }, breaks: VIOLATION_bug_on, shape(), era: .v6_5, setup: mapFile, .init(0) { collapse() },
+                .init(1) { _ = load(at(3)) },
+                .init(0) {
+                    store(7, at(1))
+                    _ = load(at(2))
+                })
         }
 
         @Test func unmapping() {
@@ -136,7 +153,7 @@ extension KernelModelTests {
             var shape = shape()
             shape.cpus = 1
             TestMachine.race(
-                shape, era: .v6_5, setup: mapFile, .init(0) { collapse() },
+                shape, era: .v6_5, with: withoutFaultAround, setup: mapFile, .init(0) { collapse() },
                 .init(1) { #expect(ops.do_mlock(at(0), 4 * PAGE_SIZE, VM_LOCKED) == 0) })
         }
 
@@ -178,7 +195,7 @@ extension KernelModelTests {
 
         @Test func privateCopies() {
             TestMachine.race(
-                shape(), era: .v6_5,
+                shape(), era: .v6_5, with: withoutFaultAround,
                 setup: {
                     mapFile()
                     become(1)

@@ -93,11 +93,18 @@ enum TestMachine {
     ///   in the batch of the old CPU; munlock() and another mlock() may overtake them, and the page counts one too many.
     static func race(
         _ shape: MachineShape = MachineShape(), era: Era = .v5_13, seeds: Range<UInt64> = 1..<200, moves: Bool = false,
-        sourceLocation: SourceLocation = #_sourceLocation, setup: @escaping () -> Void, _ racers: Racer...
+        with change: ((kernel_ops) -> Void)? = nil, sourceLocation: SourceLocation = #_sourceLocation,
+        setup: @escaping () -> Void, _ racers: Racer...
     ) {
         prepareRace(shape, era, racers, setup, sourceLocation)
+        let table =
+            change.map { change in
+                makeOperationsTable {
+                    era.install($0); change($0)
+                }
+            } ?? operations(of: era)
         for seed in seeds {
-            let end = runRace(seed, racers, operations(of: era), moves: moves)
+            let end = runRace(seed, racers, table, moves: moves)
             if report(end, "seed \(seed): ", sourceLocation) { return }
         }
     }

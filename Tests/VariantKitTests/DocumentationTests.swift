@@ -25,8 +25,12 @@ import Testing
         let file = try write(codeBlock("swift"), to: "Example.swift")
         let products = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
         let compiler = try #require(findTool("swiftc"))
-        let headers = ["CKernel", "CFiber", "CProcesses", "CRecording"].map { root.appending(path: "Sources/\($0)/include").path }
-        let maps = ["CFiber", "CProcesses", "CRecording"].map { products.appending(path: "\($0).build/module.modulemap").path }
+        let headers = ["CKernel", "CFiber", "CProcesses", "CRecording"].map {
+            root.appending(path: "Sources/\($0)/include").path
+        }
+        let maps = ["CFiber", "CProcesses", "CRecording"].map {
+            products.appending(path: "\($0).build/module.modulemap").path
+        }
         let result = try runTool(
             compiler,
             ["-typecheck", "-swift-version", "6", "-I", products.appending(path: "Modules").path, file]
