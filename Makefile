@@ -55,7 +55,7 @@ run: build
 # The end-to-end tests run the release binary.  A simulated machine is a process-wide thing, so tests
 # do not run side by side.
 test: build explore-build
-	MMDIFF=$(MMDIFF) SEARCHCHECK=$(RECORDED_BUILD)/release/SearchCheck $(SWIFT) test --no-parallel
+	MMDIFF=$(MMDIFF) SEARCHCHECK=$(abspath $(RECORDED_BUILD))/release/SearchCheck $(SWIFT) test --no-parallel
 
 bench: build explore-build
 	$(MMDIFF) bench

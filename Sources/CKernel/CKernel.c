@@ -68,7 +68,7 @@ struct bookkeeping bookkeeping(unsigned int number)
 		FIELD(lock_order, true),
 	};
 #undef FIELD
-	unsigned int task = (number - ARRAY_SIZE(fields)) / 2;
+	unsigned int task = (number - ARRAY_SIZE(fields)) / 3;
 	struct task_struct *of;
 
 	if (number < ARRAY_SIZE(fields))
@@ -77,7 +77,12 @@ struct bookkeeping bookkeeping(unsigned int number)
 	if (task > kernel->nr_tasks)
 		return (struct bookkeeping){};
 	of = &kernel->tasks[task];
-	if ((number - ARRAY_SIZE(fields)) % 2)
+	switch ((number - ARRAY_SIZE(fields)) % 3) {
+	case 0:
+		return (struct bookkeeping){ of->occurrences, sizeof(of->occurrences), false };
+	case 1:
+		return (struct bookkeeping){ &of->context, sizeof(of->context), false };
+	default:
 		return (struct bookkeeping){ &of->steps, sizeof(of->steps), false };
-	return (struct bookkeeping){ of->occurrences, sizeof(of->occurrences), false };
+	}
 }

@@ -122,6 +122,16 @@ uint64_t recording_state_hash(size_t size)
 	return hashed(hashed(lanes[0], lanes[1]), hashed(lanes[2], lanes[3]));
 }
 
+size_t recording_first_difference(const void *copy, size_t size)
+{
+	const uint64_t *words = (const uint64_t *)recording.base, *others = copy;
+
+	for (size_t word = 0; word < size / 8; word++)
+		if ((words[word] ^ others[word]) & ~recording.no_state[word])
+			return word * 8;
+	return size;
+}
+
 /* What a task reads again, nobody else has changed: it is in the hash already. */
 static inline void hash_read(uint32_t word, uint8_t bytes)
 {

@@ -99,10 +99,15 @@ public struct Exploration: Codable, Sendable {
 
 /// Searches the loaded trace of `machine`.
 ///
-/// - Parameter visit: is given the outcome of each execution, whose decisions are recorded.
-public func search(_ machine: Machine, _ plan: SearchPlan, visit: (Outcome) -> Void) -> Exploration.Search {
+/// - Parameters:
+///   - atEnd: is called at the end of each execution, before the machine comes to rest.
+///   - visit: is given the outcome of each execution, whose decisions are recorded.
+public func search(
+    _ machine: Machine, _ plan: SearchPlan, atEnd: () -> Void = {}, visit: (Outcome) -> Void
+) -> Exploration.Search {
     machine.useTrace()
     return search(machine.arena, plan) { end in
+        atEnd()
         visit(Outcome(end, machine))
         // Coming to rest has taken the machine over.
         machine.useTrace()

@@ -4,6 +4,7 @@
 
 import CKernel
 import CRecording
+import Glibc
 
 /// Whether this build knows what its steps read and write.
 public var recordsAccesses: Bool { accesses_are_recorded() }
@@ -72,8 +73,20 @@ struct Footprint {
     }
 }
 
+/// A hash of the machine in `arena`, to which the recording is attached: of all memory by which anything is decided.
+public func stateHash(_ arena: Arena) -> UInt64 {
+    for number in 0..<Int(kernel.nr_tasks) { clearUnusedFrame(kernel.task(number)) }
+    return recording_state_hash(arena.used)
+}
+
+/// What is left above the frames in use is garbage.
+func clearUnusedFrame(_ task: task_struct) {
+    let used = Int(task.frame_used)
+    memset(task.frame_byte(used), 0, Int(FRAME_BYTES) - used)
+}
+
 /// Makes recordings be of the machine in `arena`, which runs.
-func attachRecording(_ arena: Arena) {
+public func attachRecording(_ arena: Arena) {
     recording_attach(arena.base)
     var number: UInt32 = 0
     while let start = bookkeeping(number).start {

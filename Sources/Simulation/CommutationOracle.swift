@@ -31,13 +31,15 @@ public final class CommutationOracle {
         self.aside = aside
         aside.removeAll()
         let after = aside.save()
-        let expected = recording_state_hash(search.arena.used)
+        let size = search.arena.used
         let places = [first.task, second.task].map { yieldPointName(Int(kernel.task($0).yield_point)) }
         search.snapshots.restore(snapshot, keepingLater: true)
         resume(second.task)
         if kernel.run_end == UInt8(RUN_GOES_ON.rawValue) { resume(first.task) }
-        if recording_state_hash(search.arena.used) != expected {
-            failure = "t\(first.task) up to \(places[0]), t\(second.task) up to \(places[1])"
+        let difference = recording_first_difference(aside.arena(at: after), size)
+        if difference != size {
+            failure =
+                "t\(first.task) up to \(places[0]), t\(second.task) up to \(places[1]): byte \(difference) of the arena"
         }
         aside.restore(after)
     }

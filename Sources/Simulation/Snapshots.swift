@@ -48,6 +48,9 @@ final class Snapshots {
         return position
     }
 
+    /// The arena as it was.
+    func arena(at position: Position) -> UnsafeRawPointer { UnsafeRawPointer(buffer + position.offset) }
+
     private func append(_ bytes: UnsafeMutableRawPointer, _ count: Int) {
         (buffer + end).copyMemory(from: bytes, byteCount: count)
         end += (count + 15) & ~15

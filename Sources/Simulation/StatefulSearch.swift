@@ -9,7 +9,6 @@
 
 import CKernel
 import CRecording
-import Glibc
 
 /// Runs the machine of an arena through every state that it can reach at a yield point.
 ///
@@ -151,12 +150,6 @@ public final class StatefulSearch {
         recording_stop()
         reads[number] = task.op == op ? mix(reads[number] ^ recorded_reads()) : recorded_reads()
         clearUnusedFrame(task)
-    }
-
-    /// What is left above the frames in use is garbage.
-    private func clearUnusedFrame(_ task: task_struct) {
-        let used = Int(task.frame_used)
-        memset(task.frame_byte(used), 0, Int(FRAME_BYTES) - used)
     }
 
     /// Goes back to the last choice, and on from there another way.

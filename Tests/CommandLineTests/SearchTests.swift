@@ -11,11 +11,11 @@ private let searchCheck = ProcessInfo.processInfo.environment["SEARCHCHECK"]
 struct SearchTests {
     @Test(arguments: [
         // Locks, waits and ends of all kinds, in a few steps each.
-        ["programs", "400"],
-        ["traces", "300"],
-        ["large-traces", "100"],
+        ["programs", "200"],
+        ["traces", "100"],
+        ["large-traces", "20"],
         // Steps that are called independent leave the same machine in both orders.
-        ["commutation", "60"],
+        ["commutation", "30"],
     ])
     func searchesAgree(_ arguments: [String]) throws {
         let process = Process()

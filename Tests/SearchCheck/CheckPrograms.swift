@@ -18,7 +18,8 @@ func checkPrograms(_ count: Int, seed: UInt64) -> Bool {
         guard totals.agree("reduced", found, expected, reduced.complete, "\(programs)") else { return false }
         let (stateful, visited) = outcomes(.stateful)
         guard totals.agree("stateful", visited, expected, stateful.complete, "\(programs)") else { return false }
-        totals.add(reference, reduced, stateful, outcomes: expected.count)
+        totals.add(
+            reference, reduced, stateful, endings: expected.count, outcomes: Set(expected.map { $0.dropLast() }).count)
     }
     totals.report("programs")
     return true
@@ -26,9 +27,10 @@ func checkPrograms(_ count: Int, seed: UInt64) -> Bool {
 
 private func outcomes(_ mode: SearchMode) -> (Exploration.Search, Set<[Int]>) {
     var found: Set<[Int]> = []
+    attachRecording(ProgramMachine.arena)
     let plan = SearchPlan(mode, limit: mode == .stateful ? Totals.limit * 10 : Totals.limit)
     let result = search(ProgramMachine.arena, plan) {
-        found.insert(ProgramMachine.outcome($0))
+        found.insert(ProgramMachine.outcome($0) + [Int(bitPattern: UInt(stateHash(ProgramMachine.arena)))])
         return true
     }
     return (result, found)
@@ -37,11 +39,13 @@ private func outcomes(_ mode: SearchMode) -> (Exploration.Search, Set<[Int]>) {
 /// What was compared so far.
 struct Totals {
     /// Schedules of the reference: what has more is left out.
-    static let limit = 60_000
+    static let limit = 10_000
     /// The same of a trace, where each takes longer.
     static let limitOfTraces = 3_000
 
     var compared = 0
+    /// Different ones of the memory that is left, and of what came of it.
+    var endings = 0
     var outcomes = 0
     var schedules = 0
     var reduced = 0
@@ -50,9 +54,11 @@ struct Totals {
     var steps = (reference: 0, reduced: 0, stateful: 0)
 
     mutating func add(
-        _ reference: Exploration.Search, _ reduced: Exploration.Search, _ stateful: Exploration.Search, outcomes: Int
+        _ reference: Exploration.Search, _ reduced: Exploration.Search, _ stateful: Exploration.Search,
+        endings: Int, outcomes: Int
     ) {
         compared += 1
+        self.endings += endings
         self.outcomes += outcomes
         schedules += reference.schedules
         self.reduced += reduced.schedules
@@ -71,15 +77,15 @@ struct Totals {
         let lost = expected.subtracting(found).count
         let wrong = found.subtracting(expected).count
         print(
-            "\(search)\(complete ? "" : " (not complete)"): \(lost) of \(expected.count) outcomes lost, \(wrong) wrong")
-        for outcome in expected.subtracting(found).prefix(3) { print("  lost \(outcome)") }
-        for outcome in found.subtracting(expected).prefix(3) { print("  wrong \(outcome)") }
+            "\(search)\(complete ? "" : " (not complete)"): \(lost) of \(expected.count) endings lost, \(wrong) wrong")
+        for ending in expected.subtracting(found).prefix(3) { print("  lost \(ending)") }
+        for ending in found.subtracting(expected).prefix(3) { print("  wrong \(ending)") }
         print(subject)
         return false
     }
 
     func report(_ subjects: String) {
-        print("\(compared) \(subjects), \(outcomes) outcomes: all searches agree")
+        print("\(compared) \(subjects), \(outcomes) outcomes, \(endings) ways that memory is left: all searches agree")
         if schedules > 0 { print("depth-first: \(schedules) schedules, \(steps.reference) steps") }
         print("reduced: \(reduced) schedules and \(redundant) left early, \(steps.reduced) steps")
         print("stateful: \(states) states, \(steps.stateful) steps")

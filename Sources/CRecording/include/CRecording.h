@@ -46,8 +46,10 @@ size_t recorded_count(void);
 uint64_t recorded_reads(void);
 /* Begins that anew: an op has ended, and with it all variables. */
 void recording_forget_reads(void);
-/* A hash of the first `size` bytes of the arena. */
+/* A hash of the first `size` bytes of the arena, without what is no part of the state. */
 uint64_t recording_state_hash(size_t size);
+/* Where they differ from a copy of them, or `size`. */
+size_t recording_first_difference(const void *copy, size_t size);
 
 /* What the callbacks call; code that is not instrumented can call it itself. */
 void record_access(const void *address, size_t size, bool writes);
