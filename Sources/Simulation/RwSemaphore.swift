@@ -38,19 +38,26 @@ public func up_write(_ sem: rw_semaphore, _ function: StaticString = #function) 
 public func downgrade_write(_ sem: rw_semaphore, _ function: StaticString = #function) {
     yieldPoint(function.cString, downgradeLabel.cString)
     sem.writer = 0
-    sem.readers += 1
+    ownReads(sem).pointee += 1
 }
 
 private let downgradeLabel: StaticString = "downgrade_write"
 
 public func init_rwsem(_ sem: rw_semaphore, _ lockClass: lock_class) {
     sem.class_ = UInt8(lockClass.rawValue)
-    (sem.writer, sem.readers, sem.waiting_writers) = (0, 0, 0)
+    (sem.writer, sem.waiting_writers) = (0, 0)
+    for task in 0...Int(MAX_TASKS) { sem.readBy(task).pointee = 0 }
     (sem.next_ticket, sem.first_writer_ticket) = (0, 0)
 }
 
 public func rwsem_is_locked(_ sem: rw_semaphore) -> Bool {
     sem.writer != 0 || sem.readers != 0
+}
+
+/// How often the current task holds the lock for reading.
+@inline(__always)
+private func ownReads(_ sem: rw_semaphore) -> UnsafeMutablePointer<UInt8> {
+    sem.readBy(Int(kernel.current.number))
 }
 
 @inline(__always)
@@ -75,7 +82,7 @@ func downRead(_ sem: rw_semaphore, _ function: UnsafePointer<CChar>) {
         sem.next_ticket += 1
         sleep(WAIT_RWSEM_READ, address)
     }
-    sem.readers += 1
+    ownReads(sem).pointee += 1
     lockdepAcquired(address, sem.class_, read: true)
 }
 
@@ -85,7 +92,7 @@ func downReadTrylock(_ sem: rw_semaphore, _ function: UnsafePointer<CChar>) -> B
     lockdepBeforeAcquire(address, sem.class_, trylock: true)
     yieldPoint(function, lockLabel(sem.class_))
     guard sem.writer == 0 else { return false }
-    sem.readers += 1
+    ownReads(sem).pointee += 1
     lockdepAcquired(address, sem.class_, read: true)
     return true
 }
@@ -93,11 +100,11 @@ func downReadTrylock(_ sem: rw_semaphore, _ function: UnsafePointer<CChar>) -> B
 @usableFromInline
 func upRead(_ sem: rw_semaphore, _ function: UnsafePointer<CChar>) {
     yieldPoint(function, unlockLabel.cString)
-    guard sem.readers != 0 else {
+    guard ownReads(sem).pointee != 0 else {
         reportViolation(VIOLATION_bad_unlock, UInt(sem.class_), 0)
         endRun(RUN_BUG)
     }
-    sem.readers -= 1
+    ownReads(sem).pointee -= 1
     lockdepReleased(unsafeBitCast(sem, to: UnsafeMutableRawPointer.self))
 }
 

@@ -14,7 +14,6 @@ typedef struct { unsigned long val; } swp_entry_t;
 /* Limits of the simulated machine.  Small on purpose: collisions find bugs, and every byte of the
  * arena is copied for each execution. */
 #define NR_CPUS 4
-#define MAX_TASKS 8
 #define MAX_MMS 4
 #define MAX_FILES 4
 #define MAX_FILE_PAGES 16

@@ -9,6 +9,9 @@
 
 #pragma clang assume_nonnull begin
 
+/* Beside them there is the machine's own task. */
+#define MAX_TASKS 8
+
 /* Lockdep classes, one for each lock the kernel distinguishes.  LOCK_none marks a lock never
  * initialised, or one whose memory was freed. */
 #define LOCK_CLASSES(CLASS)                                                                         \
@@ -53,11 +56,24 @@ typedef struct local_lock local_lock_t;
  */
 KERNEL_OBJECT(rw_semaphore) {
 	u8 class_;
-	u8 writer;  /* task number + 1, 0 when none */
-	u8 readers; /* how many */
+	u8 writer; /* task number + 1, 0 when none */
 	u8 waiting_writers;
+	u8 read_by[MAX_TASKS + 1]; /* by task number, the machine's own last: how often it holds the lock.  Readers do not meet here. */
 	u32 next_ticket;
 	u32 first_writer_ticket; /* of the writer that has waited longest */
 };
+
+static inline u8 *rw_semaphore_read_by(struct rw_semaphore *self, long task) SWIFT_NAME("rw_semaphore.readBy(self:_:)");
+static inline u8 *rw_semaphore_read_by(struct rw_semaphore *self, long task) { return &self->read_by[task]; }
+
+static inline int rw_semaphore_readers(struct rw_semaphore *self) SWIFT_NAME("getter:rw_semaphore.readers(self:)");
+static inline int rw_semaphore_readers(struct rw_semaphore *self)
+{
+	int readers = 0;
+
+	for (unsigned int task = 0; task < sizeof(self->read_by); task++)
+		readers += self->read_by[task];
+	return readers;
+}
 
 #pragma clang assume_nonnull end
