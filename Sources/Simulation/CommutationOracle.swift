@@ -24,7 +24,7 @@ public final class CommutationOracle {
             first.task != second.task, !first.conflicts(with: second),
             search.nodes[earlier].enabled & 1 << UInt32(second.task) != 0,
             // Where a task goes on on another CPU is not decided anew.
-            search.nodes[earlier].choices.isEmpty, search.nodes[later].choices.isEmpty
+            !search.nodes[earlier].choseCPU, !search.nodes[later].choseCPU
         else { return }
         tried += 1
         let aside = self.aside ?? Snapshots(of: search.arena)

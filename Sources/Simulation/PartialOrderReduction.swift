@@ -56,6 +56,8 @@ public final class PartialOrderReduction {
         /// Of all CPUs that it has gone on on so far.
         var footprints: Footprint?
         var choices: [Choice] = []
+        /// It went on on a CPU that was chosen for it.
+        var choseCPU = false
     }
 
     let arena: Arena
@@ -139,6 +141,7 @@ public final class PartialOrderReduction {
         let node = nodes.count - 1
         let task = nodes[node].backtrack.trailingZeroBitCount
         nodes[node].task = task
+        nodes[node].choseCPU = false
         if let current = nodes[node].current {
             if task != Int(current) { recordDecision(kernel.task(Int(current)), UInt8(task), !nodes[node].canGoOn) }
         } else {
@@ -155,6 +158,7 @@ public final class PartialOrderReduction {
         let task = kernel.task(nodes[node].task)
         var footprint = recordedStep(task, after: beginning)
         while kernel.run_end == UInt8(RUN_GOES_ON.rawValue) && task.choosing_cpu != 0 {
+            nodes[node].choseCPU = true
             nodes[node].choices.append(
                 Choice(
                     snapshot: snapshots.save(), untried: otherCPUs(task), decisions: scheduler.nr_decisions,
