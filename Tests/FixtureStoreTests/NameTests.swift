@@ -52,6 +52,9 @@ import Traces
         fixture.outcomes[1].outcome.results = [[0], [0, 65537]]
         fixture.outcomes[1].outcome.lines = [ObservedOutcome.Line(path: "page 0 / flags", value: "PG_lru|PG_mlocked")]
         #expect(fixture.name.slug == "page-flags-pg-mlocked")
+        fixture.outcomes[1].outcome.lines = [ObservedOutcome.Line(path: "p1 / nr_ptes", value: "1")]
+        fixture.outcomes[0].outcome.lines = []
+        #expect(fixture.name.slug == "process-nr-ptes")
         fixture.outcomes[1].outcome.end = "deadlock"
         #expect(fixture.name.slug == "deadlock")
     }

@@ -98,7 +98,11 @@ extension Fixture {
             let path = (paths.isEmpty ? (before.lines + after.lines).map(\.path) : paths)
                 .first(where: { old[$0] != new[$0] })
         else { return nil }
-        let words = path.split(separator: " / ").map { $0.split(separator: " ").first.map(String.init) ?? "" }
+        // `p1` and `page 3` are of one kind each.
+        let words = path.split(separator: " / ").map { part in
+            let word = part.split(separator: " ").first.map(String.init) ?? ""
+            return word.first == "p" && word.count > 1 && word.dropFirst().allSatisfy(\.isNumber) ? "process" : word
+        }
         let flags = Set((old[path] ?? "").split(separator: "|"))
             .symmetricDifference((new[path] ?? "").split(separator: "|")).filter { $0.contains("_") }.sorted()
         return (words.suffix(2) + flags.prefix(1).map(String.init)).joined(separator: "-")
