@@ -16,7 +16,17 @@ BESIDE := kswapd,compact,khugepaged
 RECORDED_BUILD := .build/recorded
 NAMED_TRACES := $(wildcard Fixtures/explore/*.trace)
 
-.PHONY: all deps build explore-build run test bench format lint clean
+# C files of which mutants are made, each with the variant that it is a translation of.
+MUTATED := munlock-split/page_mlock.fixed:Variants/MunlockSplit/refactors/page_mlock_fixed.c \
+	mlock-drain/drained:Variants/MlockDrain/refactors/remove_migration_pte.c \
+	retract-page-tables/new:Variants/RetractPageTables/refactors/retract_page_tables_new.c
+# For `make ground-truth`: with how many seeds each case is looked for, how long with each, and how many schedules of
+# each control are run.
+SEEDS := 10
+SECONDS := 60
+SCHEDULES := 10000000
+
+.PHONY: all deps build explore-build run test bench ground-truth refactors mutants format lint clean
 
 all: build
 
@@ -61,6 +71,21 @@ bench: build explore-build
 	$(MMDIFF) bench
 	$(MMDIFF) bench explore $(NAMED_TRACES)
 	$(MMDIFF) fixture bench
+
+# How soon known consequences of patches are found, into the table of docs/TESTING.md.  On one core, for hours.
+ground-truth: build
+	$(MMDIFF) ground-truth Tests/ground-truth.txt --seeds $(SEEDS) --time $(SECONDS)s \
+		--control-schedules $(SCHEDULES) --document docs/TESTING.md
+
+# Rewritten functions that behave the same: each against its original, which must be silent.
+refactors: build
+	$(MMDIFF) ground-truth Tests/ground-truth.txt --only refactor --control-schedules $(SCHEDULES)
+
+# How many small mistakes in the families' functions are noticed.
+mutants: build
+	status=0; for item in $(MUTATED); do \
+		$(MMDIFF) mutate $${item%%:*} $${item#*:} || status=1; \
+	done; exit $$status
 
 format:
 	$(SWIFT) format --in-place --parallel --recursive $(SOURCES)

@@ -36,19 +36,20 @@ let package = Package(
         .target(
             name: "MunlockSplit",
             dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit", "CMunlockSplit"],
-            path: "Variants/MunlockSplit", exclude: ["C", "README.md"],
+            path: "Variants/MunlockSplit", exclude: ["C", "README.md", "refactors"],
             resources: [.embedInCode("munlock-split.claims")], swiftSettings: modelSettings),
         .target(
             name: "CMunlockSplit", dependencies: ["CKernel"], path: "Variants/MunlockSplit/C",
             cSettings: recordingSettings),
         .target(
             name: "MlockDrain", dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit"],
-            path: "Variants/MlockDrain", exclude: ["README.md"], resources: [.embedInCode("mlock-drain.claims")],
+            path: "Variants/MlockDrain", exclude: ["README.md", "refactors"],
+            resources: [.embedInCode("mlock-drain.claims")],
             swiftSettings: modelSettings),
         .target(
             name: "RetractPageTables",
             dependencies: ["CKernel", "Simulation", "KernelModel", "VariantKit", "CRetractPageTables"],
-            path: "Variants/RetractPageTables", exclude: ["C", "README.md"],
+            path: "Variants/RetractPageTables", exclude: ["C", "README.md", "refactors"],
             resources: [.embedInCode("retract-page-tables.claims")], swiftSettings: modelSettings),
         .target(
             name: "CRetractPageTables", dependencies: ["CKernel"], path: "Variants/RetractPageTables/C",

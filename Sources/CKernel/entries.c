@@ -5,11 +5,20 @@
  */
 #include "CKernel.h"
 
-#define OP(type, name, parameters, arguments)                     \
-	static type entered_##name parameters                     \
-	{                                                         \
-		the_scheduler.note_entry(KERNEL_OP_##name);       \
-		return kernel->ops->original->name arguments;     \
+/* A run that ends inside leaves its fibers, and the count, where they are: the arena is set back. */
+static void leave(u8 *inside)
+{
+	(void)inside;
+	kernel->current->in_changed--;
+}
+
+#define OP(type, name, parameters, arguments)                                                   \
+	static type entered_##name parameters                                                   \
+	{                                                                                       \
+		u8 inside __attribute__((cleanup(leave))) = ++kernel->current->in_changed;      \
+		(void)inside;                                                                   \
+		the_scheduler.note_entry(KERNEL_OP_##name);                                     \
+		return kernel->ops->original->name arguments;                                   \
 	}
 KERNEL_OPS(OP)
 #undef OP

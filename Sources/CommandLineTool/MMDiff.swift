@@ -22,7 +22,8 @@ public struct MMDiff: ParsableCommand {
         subcommands: [
             RunCommand.self, ExploreCommand.self, ReplayCommand.self, ShrinkCommand.self, ImportCommand.self,
             FixtureCommand.self,
-            ListCommand.self, DoctorCommand.self, BenchCommand.self, StrategiesCommand.self, WorkerCommand.self,
+            ListCommand.self, DoctorCommand.self, BenchCommand.self, StrategiesCommand.self, GroundTruthCommand.self,
+            MutateCommand.self, WorkerCommand.self,
             DigestCommand.self,
         ])
 
@@ -45,7 +46,12 @@ public struct MMDiff: ParsableCommand {
     /// Says what was wrong, in the way of the command that failed.
     private static func report(_ error: any Error) -> ExitStatus {
         switch error {
-        case is NameError, is UserVariantError, is TraceError, is ClaimsError, is KernelTaskFault, is InputError,
+        case is UserVariantError:
+            // Whether a file compiles changes from revision to revision; `git bisect run` takes any other status
+            // below 128 for a bad one, and would blame the revision for what it does not do.
+            complain("mmdiff: \(error)")
+            return .cannotTell
+        case is NameError, is TraceError, is ClaimsError, is KernelTaskFault, is InputError,
             is StoreError, is RepositoryError:
             complain("mmdiff: \(error)")
             return .badInput

@@ -65,6 +65,9 @@ struct RunCommand: ParsableCommand {
     @Option(help: "The day on which that list is read, YYYY-MM-DD.")
     var today: DayOption?
 
+    @Flag(help: ArgumentHelp("See no difference: what the canary must notice.", visibility: .hidden))
+    var blind = false
+
     @OptionGroup var output: OutputOptions
 
     private static let defaultSeconds = 10.0
@@ -82,18 +85,24 @@ struct RunCommand: ParsableCommand {
         let limit = time?.seconds ?? (traces == nil ? RunCommand.defaultSeconds : nil)
         var configuration = CampaignConfiguration()
         (configuration.seed, configuration.traces, configuration.schedules) = (seed, traces, schedules)
-        (configuration.seconds, configuration.strategy) = (limit, strategy)
+        (configuration.seconds, configuration.strategy, configuration.blind) = (limit, strategy, blind)
         let line = ProgressLine(limit: limit.map { $0 * Double(pairs.count) })
-        let runner = CampaignRunner(
+        var runner = CampaignRunner(
             pairs: pairs, configuration: configuration, given: given, kernelTasks: try namedKernelTasks(given, pairs),
             jobs: jobs)
+        let doubts = try runner.doubt()
+        runner.configuration.seconds = limit.map { max($0 - doubts.secondsPerPair, $0 / 2) }
         let parts = try runner.run(watch: line.show)
         line.clear()
-        var report = try report(pairs, parts)
+        var report = try report(pairs, parts, doubts)
         for line in known?.setAside(from: &report) ?? [] { complain("mmdiff: \(line)") }
         try output.print(report) {
-            TextReport(report, coverage: coverage, strategies: coverage || strategy != .portfolio).text
+            TextReport(
+                report, coverage: coverage, strategies: coverage || strategy != .portfolio, inColour: isatty(1) != 0,
+                tellsTime: limit != nil
+            ).text
         }
+        if report.isNotToBeBelieved { throw ExitStatus.cannotTell }
         if report.hasUnexpected { throw ExitStatus.difference }
         if report.hasDoubt { throw ExitStatus.cannotTell }
     }
@@ -156,7 +165,9 @@ struct RunCommand: ParsableCommand {
 
     // MARK: What came of it
 
-    private func report(_ pairs: [PairToRun], _ parts: [PartOfPair]) throws -> RunReport {
+    private func report(
+        _ pairs: [PairToRun], _ parts: [PartOfPair], _ doubts: [DoubtJob.Message]
+    ) throws -> RunReport {
         let files = TraceFiles(folder: folder)
         return RunReport(
             seed: seed,
@@ -167,6 +178,8 @@ struct RunCommand: ParsableCommand {
                 for part in own { report.add(part.progress) }
                 report.add(own.map(\.figures), oneTrace: from != nil && kernelTasks == nil)
                 report.findings = try merged(own).map { try reported($0, pair, files) }
+                report.doubt = doubts[number].doubt
+                report.measured.secondsOfDoubt = doubts[number].seconds
                 return report
             })
     }
@@ -220,6 +233,10 @@ struct RunCommand: ParsableCommand {
 
 extension StrategyChoice: ExpressibleByArgument {}
 
+extension [DoubtJob.Message] {
+    fileprivate var secondsPerPair: Double { reduce(0) { $0 + $1.seconds } / Double(Swift.max(count, 1)) }
+}
+
 extension PairReport {
     /// Takes in what its parts were made of; nothing is said of a part that crashed.
     fileprivate mutating func add(_ parts: [CampaignFigures?], oneTrace: Bool) {
@@ -244,6 +261,10 @@ extension PairReport {
 struct TimeLimit: ExpressibleByArgument {
     var seconds: Double
 
+    init(seconds: Double) {
+        self.seconds = seconds
+    }
+
     init?(argument: String) {
         let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600]
         let unit = argument.last.flatMap { units[$0] }
@@ -251,4 +272,6 @@ struct TimeLimit: ExpressibleByArgument {
         else { return nil }
         seconds = number * (unit ?? 1)
     }
+
+    var defaultValueDescription: String { "\(Int(seconds))s" }
 }

@@ -9,6 +9,7 @@ enum WorkerJob: Codable {
     /// Sends the text back: for `mmdiff doctor`.
     case echo(String)
     case campaign(CampaignJob)
+    case doubt(DoubtJob)
     case replay(ReplayJob)
     case explore(ExploreJob)
     case benchExplore(BenchExploreJob)
@@ -25,6 +26,7 @@ struct WorkerCommand: ParsableCommand {
             switch job {
             case .echo(let text): try worker.send(text)
             case .campaign(let campaign): try campaign.run(worker)
+            case .doubt(let doubt): try doubt.run(worker)
             case .replay(let replay): try replay.run(worker)
             case .explore(let exploration): try exploration.run(worker)
             case .benchExplore(let measurement): try measurement.run(worker)

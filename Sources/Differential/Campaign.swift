@@ -27,7 +27,7 @@ public final class Campaign {
     private var tally = StrategyTally()
     let pair: PairOfMachines
     private let source: TraceSource
-    private let vocabulary: Vocabulary
+    let vocabulary: Vocabulary
     let claims: [Claim]
     let budget: SettlementBudget
     var docket = Docket()
@@ -36,6 +36,7 @@ public final class Campaign {
     var aliases: [String: String] = [:]
     /// Executions that comparing has taken.
     var compared = 0
+    private var start = ContinuousClock.now
 
     public init(
         _ pair: PairOfMachines, _ source: TraceSource, _ vocabulary: Vocabulary, claims: [Claim],
@@ -48,6 +49,7 @@ public final class Campaign {
         self.configuration = configuration
         self.budget = budget
         pair.suppose(claims)
+        if configuration.blind { pair.blind() }
     }
 
     /// Finds out what is near changed functions, and which yield points they have, on traces of its own; run before
@@ -60,7 +62,7 @@ public final class Campaign {
     /// Runs until the budget is used up or the observer ends it.
     public func run() {
         let clock = ContinuousClock()
-        let start = clock.now
+        start = clock.now
         pair.deadline = configuration.seconds.map { start + .seconds($0 + Campaign.grace) }
         var number = configuration.firstOfPart
         defer { tally.endTrace() }
@@ -129,16 +131,23 @@ public final class Campaign {
     /// Adds a finding, or counts one that is known; what was open until now is settled by it.
     func merge(_ finding: Finding) {
         guard let known = findings.firstIndex(where: { $0.isSame(as: finding) }) else {
-            findings.append(finding)
+            findings.append(detectedNow(finding))
             tell(finding)
             return
         }
         let traces = findings[known].traces + 1
         if findings[known].verdict == .inconclusive && finding.verdict != .inconclusive {
-            findings[known] = finding
+            findings[known] = detectedNow(finding)
             tell(finding)
         }
         findings[known].traces = traces
+    }
+
+    private func detectedNow(_ finding: Finding) -> Finding {
+        var finding = finding
+        finding.detection = Finding.Detection(
+            traces: progress.traces, schedules: progress.schedules, seconds: seconds(ContinuousClock.now - start))
+        return finding
     }
 
     func tell(_ finding: Finding) {

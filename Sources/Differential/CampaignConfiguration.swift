@@ -24,6 +24,8 @@ public struct CampaignConfiguration: Codable, Sendable {
     public var strategy = StrategyChoice.portfolio
     /// Lay the second machine's memory out in another order.
     public var permuted = true
+    /// See no outcome: for tests of the canary.
+    public var blind = false
 
     public init() {}
 

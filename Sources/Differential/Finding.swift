@@ -57,6 +57,17 @@ public struct Finding: Codable, Sendable {
     public var claim: String?
     /// That claim, as a claims file has it.
     public var coveredBy: String?
+    /// How far the campaign had come when it was found.
+    public var detection: Detection?
+    /// Whether its schedule gave the same once more, from the text of its trace; nil if it was not tried.
+    public var isRepeatable: Bool?
+
+    public struct Detection: Codable, Sendable {
+        public var traces: Int
+        public var schedules: Int
+        /// Not the same on every machine.
+        public var seconds: Double?
+    }
 
     public var key: String { ([level, direction.rawValue] + subject).joined(separator: " ") }
 

@@ -16,6 +16,10 @@ public final class Machine {
     public var layout: Layout
     /// Fields that outcomes are compared without.
     var claimed: ClaimableFields = []
+    /// The yield point of the lock that changed functions leave out.
+    var lockLeftOut: Int?
+    /// Outcomes are all alike: for tests of the canary, which must notice.
+    var isBlind = false
 
     public init(arena: Arena, operations: kernel_ops, layout: Layout = Layout()) {
         self.arena = arena
@@ -36,6 +40,7 @@ public final class Machine {
     public func load(_ trace: CompiledTrace) -> run_end {
         self.trace = trace
         arena.boot(trace.machine, tasks: trace.tasks, operations: operations, layout: layout)
+        kernel.lock_left_out = UInt16(lockLeftOut.map { $0 + 1 } ?? 0)
         useTrace()
         let setupTask = kernel.task(Int(kernel.nr_tasks))
         scheduler.run_op = runSetupOp

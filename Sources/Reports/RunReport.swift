@@ -17,9 +17,13 @@ public struct RunReport: Encodable, Sendable {
 
     /// Whether something differs that nobody expected.
     public var hasUnexpected: Bool { pairs.contains { $0.verdict.isUnexpected } }
-    /// Whether nothing can be said of a pair: its changed functions were never entered, or a difference could
-    /// not be settled.
-    public var hasDoubt: Bool { pairs.contains { [.unreached, .inconclusive].contains($0.verdict) } }
+    /// Whether nothing can be said of a pair: its changed functions were never entered, a difference could not be
+    /// settled, or what mmdiff does to doubt itself did not come to its end.
+    public var hasDoubt: Bool {
+        pairs.contains { [.unreached, .inconclusive].contains($0.verdict) || $0.doubt.stopped != nil }
+    }
+    /// Whether mmdiff has found that it is wrong itself.
+    public var isNotToBeBelieved: Bool { pairs.contains { !$0.failures.isEmpty } }
 }
 
 /// One pair.
@@ -42,12 +46,14 @@ public struct PairReport: Encodable, Sendable {
     public var findings: [ReportedFinding] = []
     /// What may differ on purpose, and what that swallowed.
     public var claims: [ClaimReport] = []
+    public var doubt = SelfDoubt()
     public var measured = Measured()
 
     /// What depends on the machine that ran it.
     public struct Measured: Encodable, Sendable {
         public var seconds = 0.0
         public var schedulesPerSecond = 0
+        public var secondsOfDoubt = 0.0
 
         public init() {}
     }
@@ -70,9 +76,17 @@ public struct PairReport: Encodable, Sendable {
         findings.count { $0.finding.verdict == verdict }
     }
 
+    /// Why this run is not to be believed; empty if it is.
+    public var failures: [String] {
+        doubt.failures
+            + findings.filter { $0.finding.isRepeatable == false }.map {
+                "the schedule of \"\($0.finding.key)\" did not give the same again"
+            }
+    }
+
     enum CodingKeys: String, CodingKey {
         case family, pair, traces, skipped, schedules, distinct, reached, strategies, coverage, findings, claims,
-            measured, verdict
+            measured, verdict, doubt, failures
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -89,6 +103,8 @@ public struct PairReport: Encodable, Sendable {
         try container.encodeIfPresent(coverage, forKey: .coverage)
         try container.encode(findings, forKey: .findings)
         try container.encode(claims.map { $0.swallowing(findings.map(\.finding)) }, forKey: .claims)
+        try container.encode(doubt, forKey: .doubt)
+        try container.encode(failures, forKey: .failures)
         try container.encode(measured, forKey: .measured)
     }
 }
@@ -101,9 +117,18 @@ public struct ReportedFinding: Encodable, Sendable {
     /// The file with its trace, and the command that shows it step by step.
     public var traceFile: String?
     public var replay: String?
+    public var measured: Measured
+
+    /// What depends on the machine that ran it.
+    public struct Measured: Encodable, Sendable {
+        /// From the start of the campaign's part to the finding.
+        public var secondsToDetection: Double?
+    }
 
     public init(_ finding: Finding, again: String? = nil) {
         self.finding = finding
         self.again = again
+        measured = Measured(secondsToDetection: finding.detection?.seconds)
+        self.finding.detection?.seconds = nil
     }
 }

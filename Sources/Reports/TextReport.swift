@@ -11,13 +11,22 @@ public struct TextReport {
     /// - Parameters:
     ///   - coverage: show what was reached in changed functions.
     ///   - strategies: show what was drawn from each strategy, not only what that says at least.
-    public init(_ report: RunReport, coverage: Bool = false, strategies: Bool = false) {
+    ///   - inColour: whether a terminal shows it.
+    ///   - tellsTime: whether what was run depended on the clock anyway.
+    public init(
+        _ report: RunReport, coverage: Bool = false, strategies: Bool = false, inColour: Bool = false,
+        tellsTime: Bool = false
+    ) {
         self.report = report
         for pair in report.pairs { append(pair) }
         appendTable()
         for pair in report.pairs { appendNeverEntered(pair) }
         if coverage { for pair in report.pairs { appendCoverage(pair) } }
         lines += report.pairs.flatMap { strategies ? $0.strategyLines : $0.boundLines }
+        lines.append("")
+        lines += aligned(DoubtTable(report, tellsTime: tellsTime).rows, words: 5)
+        lines += DoubtTable.complaints(report, inColour: inColour)
+        lines.append("")
         lines.append("\(report.memoryModel); seed \(report.seed)")
     }
 
@@ -102,6 +111,7 @@ func aligned(_ rows: [[String]], words: Int = 2) -> [String] {
     return rows.map { row in
         let cells = row.enumerated().map { column, cell in
             let space = String(repeating: " ", count: widths[column] - cell.count)
+            if column + 1 == row.count && column < words { return cell }
             return column < words ? cell + space : space + cell
         }
         return cells.joined(separator: "  ")

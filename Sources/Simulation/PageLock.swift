@@ -26,6 +26,7 @@ func lockPage(_ head: page, _ function: UnsafePointer<CChar>) {
     might_sleep(function)
     lockdepBeforeAcquire(address, lockClass)
     yieldPoint(function, lockLabel(lockClass))
+    if lockIsLeftOut() { return }
     if PageLocked(head) && lockIsHeld(address, by: kernel.current) { selfDeadlock(lockClass) }
     while PageLocked(head) { sleep(WAIT_PAGE_LOCK, address) }
     SetPageLocked(head)
@@ -37,6 +38,7 @@ func trylockPage(_ head: page, _ function: UnsafePointer<CChar>) -> Bool {
     let address = unsafeBitCast(head, to: UnsafeMutableRawPointer.self)
     let lockClass = UInt8(LOCK_page_lock.rawValue)
     yieldPoint(function, lockLabel(lockClass))
+    if lockIsLeftOut() { return true }
     guard !TestSetPageLocked(head) else { return false }
     lockdepAcquired(address, lockClass)
     return true

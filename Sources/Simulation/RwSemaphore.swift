@@ -76,6 +76,7 @@ func downRead(_ sem: rw_semaphore, _ function: UnsafePointer<CChar>) {
     might_sleep(function)
     lockdepBeforeAcquire(address, sem.class_)
     yieldPoint(function, lockLabel(sem.class_))
+    if lockIsLeftOut() { return }
     if sem.writer == kernel.current.number + 1 { selfDeadlock(sem.class_) }
     if !readerMayEnter(sem, UInt32.max) {
         kernel.current.wait_ticket = sem.next_ticket
@@ -91,6 +92,7 @@ func downReadTrylock(_ sem: rw_semaphore, _ function: UnsafePointer<CChar>) -> B
     let address = unsafeBitCast(sem, to: UnsafeMutableRawPointer.self)
     lockdepBeforeAcquire(address, sem.class_, trylock: true)
     yieldPoint(function, lockLabel(sem.class_))
+    if lockIsLeftOut() { return true }
     guard sem.writer == 0 else { return false }
     ownReads(sem).pointee += 1
     lockdepAcquired(address, sem.class_, read: true)
@@ -114,6 +116,7 @@ func downWrite(_ sem: rw_semaphore, _ function: UnsafePointer<CChar>, _ subclass
     might_sleep(function)
     lockdepBeforeAcquire(address, sem.class_, subclass: subclass)
     yieldPoint(function, lockLabel(sem.class_))
+    if lockIsLeftOut() { return }
     if lockIsHeld(address, by: kernel.current) { selfDeadlock(sem.class_) }
     if !writerMayEnter(sem) { waitToWrite(sem, address) }
     sem.writer = kernel.current.number + 1
@@ -145,6 +148,7 @@ func downWriteTrylock(_ sem: rw_semaphore, _ function: UnsafePointer<CChar>) -> 
     let address = unsafeBitCast(sem, to: UnsafeMutableRawPointer.self)
     lockdepBeforeAcquire(address, sem.class_, trylock: true)
     yieldPoint(function, lockLabel(sem.class_))
+    if lockIsLeftOut() { return true }
     guard writerMayEnter(sem) else { return false }
     sem.writer = kernel.current.number + 1
     lockdepAcquired(address, sem.class_)

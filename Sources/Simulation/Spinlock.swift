@@ -46,6 +46,7 @@ public func spinLock(_ lock: spinlock_t, _ subclass: UInt8, _ function: UnsafePo
     let address = unsafeBitCast(lock, to: UnsafeMutableRawPointer.self)
     lockdepBeforeAcquire(address, lock.class_, subclass: subclass)
     yieldPoint(function, lockLabel(lock.class_))
+    if lockIsLeftOut() { return }
     if lock.owner == kernel.current.number + 1 { selfDeadlock(lock.class_) }
     while lock.owner != 0 { sleep(WAIT_SPINLOCK, address) }
     lock.owner = kernel.current.number + 1
@@ -58,6 +59,7 @@ func spinTrylock(_ lock: spinlock_t, _ function: UnsafePointer<CChar>) -> Bool {
     let address = unsafeBitCast(lock, to: UnsafeMutableRawPointer.self)
     lockdepBeforeAcquire(address, lock.class_, trylock: true)
     yieldPoint(function, lockLabel(lock.class_))
+    if lockIsLeftOut() { return true }
     guard lock.owner == 0 else { return false }
     lock.owner = kernel.current.number + 1
     preempt_disable()
@@ -68,16 +70,20 @@ func spinTrylock(_ lock: spinlock_t, _ function: UnsafePointer<CChar>) -> Bool {
 /// For code that C calls, and for kernel operations that carry their caller's name.
 public func spinUnlock(_ lock: spinlock_t, _ function: UnsafePointer<CChar>) {
     yieldPoint(function, unlockLabel.cString)
-    guard lock.owner == kernel.current.number + 1 else {
-        reportViolation(VIOLATION_bad_unlock, UInt(lock.class_), UInt(lock.owner))
-        endRun(RUN_BUG)
-    }
+    guard lock.owner == kernel.current.number + 1 else { unlockNotHeld(lock.class_, lock.owner) }
     lock.owner = 0
     lockdepReleased(unsafeBitCast(lock, to: UnsafeMutableRawPointer.self))
     preempt_enable()
 }
 
 let unlockLabel: StaticString = "unlock"
+
+/// Who unlocks what another task holds, or nobody, ends the run.
+@inline(never)
+private func unlockNotHeld(_ lockClass: UInt8, _ owner: UInt8) -> Never {
+    reportViolation(VIOLATION_bad_unlock, UInt(lockClass), UInt(owner))
+    endRun(RUN_BUG)
+}
 
 /// A task that waits for a lock it holds waits for ever.
 @inline(never)
@@ -118,6 +124,7 @@ func localLock(_ lock: local_lock_t, _ function: UnsafePointer<CChar>) {
 @usableFromInline
 func localUnlock(_ lock: local_lock_t, _ function: UnsafePointer<CChar>) {
     yieldPoint(function, unlockLabel.cString)
+    guard lock.owner == kernel.current.number + 1 else { unlockNotHeld(lock.class_, lock.owner) }
     lock.owner = 0
     lockdepReleased(unsafeBitCast(lock, to: UnsafeMutableRawPointer.self))
     preempt_enable()
@@ -143,6 +150,7 @@ func mutexLock(_ lock: mutex, _ function: UnsafePointer<CChar>) {
     might_sleep(function)
     lockdepBeforeAcquire(address, lock.class_)
     yieldPoint(function, lockLabel(lock.class_))
+    if lockIsLeftOut() { return }
     if lock.owner == kernel.current.number + 1 { selfDeadlock(lock.class_) }
     while lock.owner != 0 { sleep(WAIT_MUTEX, address) }
     lock.owner = kernel.current.number + 1
@@ -151,6 +159,7 @@ func mutexLock(_ lock: mutex, _ function: UnsafePointer<CChar>) {
 
 func mutexUnlock(_ lock: mutex, _ function: UnsafePointer<CChar>) {
     yieldPoint(function, unlockLabel.cString)
+    guard lock.owner == kernel.current.number + 1 else { unlockNotHeld(lock.class_, lock.owner) }
     lock.owner = 0
     lockdepReleased(unsafeBitCast(lock, to: UnsafeMutableRawPointer.self))
 }

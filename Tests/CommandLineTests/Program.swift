@@ -12,25 +12,32 @@ struct Ended {
     }
 }
 
-/// Runs the executable that MMDIFF names (`make test` sets it to the release build), else the one that was
-/// built with the tests.
 func mmdiff(_ arguments: String..., environment: [String: String] = [:]) throws -> Ended {
     try mmdiff(arguments, environment: environment)
 }
 
-func mmdiff(_ arguments: [String], environment: [String: String] = [:]) throws -> Ended {
-    try runProgram(program.path, arguments, environment)
+/// The project's folder.
+let project = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+/// - Parameter current: the folder that it runs in; this process's if none is given.
+func mmdiff(_ arguments: [String], environment: [String: String] = [:], in current: URL? = nil) throws -> Ended {
+    try runProgram(program.path, arguments, environment, in: current)
 }
 
-/// The executable.
+/// The executable that MMDIFF names (`make test` sets it to the release build), else the one that was built with
+/// the tests.
 let program: URL =
     ProcessInfo.processInfo.environment["MMDIFF"].map { URL(filePath: $0) }
     ?? URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appending(path: "mmdiff")
 
 /// Runs any program.
-func runProgram(_ executable: String, _ arguments: [String], _ environment: [String: String]) throws -> Ended {
+func runProgram(
+    _ executable: String, _ arguments: [String], _ environment: [String: String], in current: URL? = nil
+) throws -> Ended {
     let process = Process()
     process.executableURL = URL(filePath: executable)
+    if let current { process.currentDirectoryURL = current }
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)

@@ -19,6 +19,25 @@ extension SimulationTests {
             #expect(diary == 11)
         }
 
+        /// Only there, only in changed functions; its release stays.
+        @Test func aLockCanBeLeftOut() {
+            func run(inChanged: UInt8, leftOut place: Int?) -> run_end {
+                TinyMachine.boot(noteUnderLock, noteUnderLock)
+                watchLocks()
+                kernel.lock_left_out = UInt16(place.map { $0 + 1 } ?? 0)
+                kernel.task(1).in_changed = inChanged
+                TinyMachine.arena.keepAsTemplate()
+                return TinyMachine.run(.random(seed: 1, switchChance: 0))
+            }
+            #expect(run(inChanged: 1, leftOut: nil) == RUN_COMPLETE && kernel.violations == 0)
+            let places = acquisitions()
+            #expect(places.count == 1 && places[0].times == 1)
+            #expect(run(inChanged: 0, leftOut: places[0].place) == RUN_COMPLETE && kernel.violations == 0)
+            #expect(acquisitions().isEmpty)
+            #expect(run(inChanged: 1, leftOut: places[0].place + 1) == RUN_COMPLETE && kernel.violations == 0)
+            #expect(run(inChanged: 1, leftOut: places[0].place) == RUN_BUG && onlyViolated(VIOLATION_bad_unlock))
+        }
+
         @Test func trylockFailsWhereTheLockIsHeld() {
             TinyMachine.boot(
                 noteUnderLock,

@@ -19,6 +19,8 @@ struct CampaignJob: Codable {
     /// Operations of kernel threads that are added to it.
     var kernelTasks: [String] = []
     var configuration: CampaignConfiguration
+    /// When to stop before its traces and its time are used up.
+    var goal: CampaignGoal?
 
     /// What it sends.
     enum Message: Codable {
@@ -44,14 +46,17 @@ struct CampaignJob: Codable {
         campaign.observer = { campaign, finding in
             if finding == nil { worker.begin("trace \(campaign.progress.current)") }
             return send(finding.map(Message.found) ?? .progress(campaign.progress), worker)
+                && goal?.isReached(by: campaign) != true
         }
         // A given trace does not say what else there is to reach.
         if configuration.strategy == .focused || given != nil {
+            worker.begin("the survey")
             campaign.survey(try generator())
         }
         campaign.run()
         if let words = campaign.irreproducible { return try worker.send(Message.irreproducible(words)) }
         let figures = CampaignFigures(strategies: campaign.strategies, coverage: campaign.coverage)
+        campaign.repeatFindings()
         try worker.send(Message.finished(campaign.progress, campaign.findings, figures))
     }
 
@@ -71,7 +76,7 @@ struct CampaignJob: Codable {
     }
 
     /// That of its variants; two files are compared in the era of the given trace.
-    private func era() throws -> Era {
+    func era() throws -> Era {
         let name = try commandLineCatalog.era(of: pair) ?? given.map { try trace($0.utf8, in: nil).era }
         return name.flatMap(Era.named) ?? Era.all[0]
     }

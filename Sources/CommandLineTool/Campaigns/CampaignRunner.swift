@@ -55,6 +55,7 @@ struct PartOfPair {
         progress.seconds += lost
         (done, kept) = (progress, findings)
         job.configuration.first = progress.current + 1
+        if job.goal?.anyDifference == true { return false }
         if let traces = job.configuration.traces, job.configuration.first >= traces { return false }
         if let seconds = job.configuration.seconds {
             job.configuration.seconds = seconds - progress.seconds
@@ -87,6 +88,8 @@ struct CampaignRunner {
     var given: String?
     /// Operations of kernel threads that are added to it.
     var kernelTasks: [String] = []
+    /// When a campaign may stop early.
+    var goal: CampaignGoal?
     /// How many workers run side by side.
     var jobs: Int
     /// How long a worker may stand still, in seconds.
@@ -113,13 +116,12 @@ struct CampaignRunner {
         return parts
     }
 
-    private func job(_ pair: Int, part: Int) -> CampaignJob {
+    func job(_ pair: Int, part: Int) -> CampaignJob {
         var configuration = configuration
         (configuration.part, configuration.parts) = (part, jobs)
         return CampaignJob(
             pair: pairs[pair].compiled, family: pairs[pair].family, claims: pairs[pair].claims, given: given,
-            kernelTasks: kernelTasks,
-            configuration: configuration)
+            kernelTasks: kernelTasks, configuration: configuration, goal: goal)
     }
 
     /// Whether a part whose worker has ended must go on with another one.

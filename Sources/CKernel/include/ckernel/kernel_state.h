@@ -241,6 +241,7 @@ KERNEL_OBJECT(kernel_state) {
 	u8 nr_cpus, nr_nodes, nr_tasks, nr_mms, nr_files, ptrs_per_pte, ptrs_per_pmd, hpage_pmd_order;
 	u8 pagevec_size;
 	u16 nr_pages;
+	u16 lock_left_out; /* yield point + 1 of an acquisition that does nothing in changed functions; 0: none */
 	u32 step_limit;
 
 	/* scheduler */

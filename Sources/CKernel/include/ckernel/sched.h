@@ -59,6 +59,7 @@ KERNEL_OBJECT(task_struct) {
 	u8 wait_kind;            /* enum wait_kind */
 	u8 preempt_count, irq_disable_count, rcu_read_lock_nesting, nr_held_locks;
 	u8 migration_disabled;   /* migrate_disable(), nested */
+	u8 in_changed;           /* calls of functions that the pair changes, nested: entries.c */
 	u8 choosing_cpu;         /* it stands where it may move: number + 1 of the CPU it will go on with; 0: elsewhere */
 	void *_Nullable wait_object;
 	unsigned long wait_value;

@@ -83,6 +83,7 @@ KERNEL_OBJECT(scheduler_state) {
 	u8 recording; /* keep decisions */
 	u8 logging;   /* keep log entries */
 	u8 stepwise;  /* the explorer is asked at every yield point, and when nobody can go on */
+	u8 watching_locks; /* count where changed functions take locks, and leave one out */
 	u64 seed;
 	u32 switch_threshold; /* of 2^32: how often STRATEGY_RANDOM moves on */
 	u32 change_threshold; /* of 2^32: how often STRATEGY_PCT lowers a priority */
@@ -99,6 +100,7 @@ KERNEL_OBJECT(scheduler_state) {
 	struct yield_point_name names[MAX_YIELD_POINTS];
 	struct yield_point_cache cache[YIELD_POINT_CACHE];
 	struct coverage coverage;
+	u32 acquired[MAX_YIELD_POINTS]; /* how often a lock was taken there, in changed functions */
 	struct log_entry *_Nullable log;
 	/* the trace that runs: one program a task, and the set-up's */
 	const struct compiled_program *_Nullable programs, *_Nullable setup;
@@ -144,5 +146,7 @@ static inline u16 *coverage_place(struct coverage *self, long n) { return &self-
 static inline u8 *coverage_function(struct coverage *self, long n) { return &self->functions[n]; }
 static inline u8 *coverage_last(struct coverage *self, long task, long function) { return &self->last[task][function]; }
 static inline u16 *coverage_last_op(struct coverage *self, long task, long function) { return &self->last_op[task][function]; }
+static inline u32 *scheduler_state_times_acquired(struct scheduler_state *self, long n) SWIFT_NAME("scheduler_state.times_acquired(self:_:)");
+static inline u32 *scheduler_state_times_acquired(struct scheduler_state *self, long n) { return &self->acquired[n]; }
 
 #pragma clang assume_nonnull end

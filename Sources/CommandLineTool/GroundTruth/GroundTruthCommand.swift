@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// mmdiff ground-truth: what mmdiff finds of what is known, and whether it is silent where it must be.
+
+import ArgumentParser
+import Differential
+import Foundation
+import VariantKit
+
+struct GroundTruthCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ground-truth", abstract: "Measure how soon known consequences of patches are found.",
+        discussion: """
+            Runs random traces on the pair of each case, seed after seed, until the case is found, and on each control; \
+            ends with a table. With ten seeds and a minute for each this takes hours.
+            """,
+        shouldDisplay: false)
+
+    @Argument(help: "The cases and controls, a file.", completion: .file())
+    var file: String
+
+    @Option(help: "How many seeds to run each case with.")
+    var seeds = 10
+
+    @Option(help: "How long to look for a case, with each seed: 60s.")
+    var time = TimeLimit(seconds: 60)
+
+    @Option(help: "How many schedules to run of each control; 0 leaves the controls out.")
+    var controlSchedules = 10_000_000
+
+    @Option(help: "How long to run a control at most.")
+    var controlTime = TimeLimit(seconds: 1_800)
+
+    @Option(help: "Run only cases and controls whose name or family begins like this: G1, refactor, munlock-split.")
+    var only: String?
+
+    @Option(help: "A document whose table is replaced.", completion: .file())
+    var document: String?
+
+    @OptionGroup var output: OutputOptions
+
+    func validate() throws {
+        if seeds < 1 { throw ValidationError("--seeds must be at least 1") }
+        if controlSchedules < 0 { throw ValidationError("--control-schedules must not be negative") }
+    }
+
+    func run() throws {
+        let known = try GroundTruthFile(String(decoding: readInput(file), as: UTF8.self), path: file)
+        var table = GroundTruthTable()
+        table.seeds = seeds
+        table.secondsPerSeed = Int(time.seconds)
+        let cases = known.cases.filter { isWanted($0.name) || isWanted($0.family) }
+        for group in grouped(cases) { table.cases += try results(of: group) }
+        if controlSchedules > 0 {
+            for control in try identities() + known.controls where isWanted(control.family) || isWanted(control.name) {
+                table.controls.append(try result(of: control))
+            }
+        }
+        if let document { try table.write(into: document) }
+        try output.print(table) { table.text }
+    }
+
+    private func isWanted(_ name: String) -> Bool { only.map(name.hasPrefix) ?? true }
+
+    // MARK: Cases
+
+    /// Those of one pair are looked for in the same runs.
+    private func grouped(_ cases: [GroundTruthFile.Case]) -> [[GroundTruthFile.Case]] {
+        var groups: [[GroundTruthFile.Case]] = []
+        for item in cases {
+            if let number = groups.firstIndex(where: { $0[0].family == item.family && $0[0].pair == item.pair }) {
+                groups[number].append(item)
+            } else {
+                groups.append([item])
+            }
+        }
+        return groups
+    }
+
+    private func results(of group: [GroundTruthFile.Case]) throws -> [GroundTruthTable.Case] {
+        let pair = try pairToRun(group[0].family, group[0].pair)
+        var results = group.map { GroundTruthTable.Case(name: $0.name, family: $0.family, pair: $0.pair) }
+        for seed in 0..<seeds {
+            var configuration = CampaignConfiguration()
+            (configuration.seed, configuration.seconds) = (
+                CampaignConfiguration.defaultSeed + UInt64(seed), time.seconds
+            )
+            let part = try run(pair, configuration, CampaignGoal(findings: group.map(\.pattern)))
+            for (number, item) in group.enumerated() {
+                let finding = part.findings.first(where: item.pattern.matches)
+                if let finding { results[number].found.append(GroundTruthTable.Detection(finding)) }
+                let what = finding.map { "found after \(Int($0.detection?.seconds ?? 0)) s" } ?? "not found"
+                complain("\(item.name) \(item.pair), seed \(configuration.seed): \(what)")
+            }
+        }
+        return results
+    }
+
+    // MARK: Controls
+
+    /// Every variant against itself; by name: identity.
+    private func identities() throws -> [GroundTruthFile.Control] {
+        commandLineCatalog.families.flatMap { family in
+            family.variants.map {
+                GroundTruthFile.Control(name: "identity", family: family.name, pair: "\($0.name)..\($0.name)")
+            }
+        }
+    }
+
+    private func result(of control: GroundTruthFile.Control) throws -> GroundTruthTable.Control {
+        var configuration = CampaignConfiguration()
+        configuration.seconds = controlTime.seconds
+        let part = try run(
+            pairToRun(control.family, control.pair), configuration, CampaignGoal(schedules: controlSchedules))
+        let alarms = part.findings.filter { $0.verdict.isUnexpected || $0.verdict == .inconclusive }
+        complain("\(control.pair): \(part.progress.schedules) schedules, \(alarms.count) false alarms")
+        return GroundTruthTable.Control(
+            family: control.family, pair: control.pair, traces: part.progress.traces,
+            schedules: part.progress.schedules, seconds: part.progress.seconds, alarms: alarms.map(\.key))
+    }
+
+    // MARK: Runs
+
+    private func pairToRun(_ family: String, _ pair: String) throws -> PairToRun {
+        try PairToRun(pair, in: commandLineCatalog.family(family))
+    }
+
+    private func run(
+        _ pair: PairToRun, _ configuration: CampaignConfiguration, _ goal: CampaignGoal
+    ) throws -> PartOfPair {
+        try CampaignRunner(pairs: [pair], configuration: configuration, goal: goal, jobs: 1).run { _ in }[0]
+    }
+}
