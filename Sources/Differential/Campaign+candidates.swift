@@ -46,6 +46,10 @@ extension Campaign {
                 findings[known].traces += 1
                 continue
             }
+            // If that crashes, it is not the fault of the trace that has just been compared.
+            progress.judged = entry.seed.trace
+            defer { progress.judged = nil }
+            guard observer(self, nil) else { return false }
             if entry.isScreened {
                 settle(entry)
             } else if pair.load(entry.witness.compiled) {

@@ -11,7 +11,7 @@ import VariantKit
 /// Runs traces on a pair and collects findings, each distinct one once.
 public final class Campaign {
     public let configuration: CampaignConfiguration
-    public private(set) var progress = CampaignProgress()
+    public internal(set) var progress = CampaignProgress()
     /// Set if a reported execution was another one when it was run again: then nothing that was found counts.
     public internal(set) var irreproducible: String?
     /// In the order of their discovery.

@@ -54,6 +54,8 @@ public struct CampaignProgress: Codable, Sendable {
     public var seconds = 0.0
     /// The trace that runs now.
     public var current = 0
+    /// The earlier trace whose difference is judged now; nil: none is.
+    public var judged: Int?
 
     public init() {}
 }

@@ -24,7 +24,7 @@ public final class CompiledTrace {
         machine = trace.machine
         self.vocabulary = vocabulary
         tasks = trace.tasks.map { TaskShape(process: $0.performer.process, cpu: $0.cpu) }
-        var compiler = Compiler(vocabulary)
+        var compiler = Compiler(vocabulary, trace.machine)
         var flat = [try compiler.compile(setup: trace.setup)]
         for task in trace.tasks { flat.append(try compiler.compile(task)) }
         memory = flat.map { steps in
@@ -58,6 +58,7 @@ public final class CompiledTrace {
 
 private struct Compiler {
     let vocabulary: Vocabulary
+    let machine: MachineShape
     private var setupResults: [NamedResult] = []
     private var ownResults: [NamedResult] = []
 
@@ -66,8 +67,9 @@ private struct Compiler {
         var name, step: Int
     }
 
-    init(_ vocabulary: Vocabulary) {
+    init(_ vocabulary: Vocabulary, _ machine: MachineShape) {
         self.vocabulary = vocabulary
+        self.machine = machine
     }
 
     mutating func compile(setup: Setup) throws(CompiledTrace.Fault) -> [compiled_op] {
@@ -108,7 +110,11 @@ private struct Compiler {
             result_op: (0, 0, 0, 0, 0, 0), arguments: (0, 0, 0, 0, 0, 0), body: step.operation.body)
         for (number, argument) in step.arguments.enumerated() {
             switch argument {
-            case .value(let value): op.setArgument(number, value)
+            case .value(let value):
+                guard machine.has(value, step.operation.parameters[number].domain) else {
+                    throw CompiledTrace.Fault(description: "\(step): the machine has no such node, CPU or file")
+                }
+                op.setArgument(number, value)
             case .result(let name, let offset):
                 op.setArgument(number, offset)
                 op.relative |= 1 << UInt8(number)
@@ -123,6 +129,18 @@ private struct Compiler {
             }
         }
         return op
+    }
+}
+
+extension MachineShape {
+    /// Whether what an argument names is there.
+    fileprivate func has(_ value: Int, _ domain: Domain) -> Bool {
+        switch domain {
+        case .node: 0..<nodes ~= value
+        case .cpu: 0..<cpus ~= value
+        case .file(let optional): files.indices ~= value || optional && value == noFile
+        default: true
+        }
     }
 }
 

@@ -61,6 +61,16 @@ import Testing
         #expect(throws: CompiledTrace.Fault.self) { try CompiledTrace(trace, vocabulary) }
     }
 
+    /// A trace that was cut down, not parsed, may name what its machine no longer has.
+    @Test func whatTheMachineHasNotIsAFault() throws {
+        var trace = Trace(era: vocabulary.era, machine: MachineShape(), setup: Setup(steps: []), tasks: [])
+        trace.tasks = [Program(.kernel, cpu: 0)]
+        trace.tasks[0].steps = [Step(try #require(vocabulary["kswapd"]), [.value(1)])]
+        #expect(throws: CompiledTrace.Fault.self) { try CompiledTrace(trace, vocabulary) }
+        trace.machine.nodes = 2
+        #expect(throws: Never.self) { try CompiledTrace(trace, vocabulary) }
+    }
+
     @Test func generatedTracesCompile() throws {
         let generator = Generator(vocabulary)
         for seed: UInt64 in 0..<500 {

@@ -44,7 +44,7 @@ struct CampaignJob: Codable {
             machines, try source(), Vocabulary(era),
             claims: claims, configuration: configuration)
         campaign.observer = { campaign, finding in
-            if finding == nil { worker.begin("trace \(campaign.progress.current)") }
+            if finding == nil { worker.begin("trace \(campaign.progress.judged ?? campaign.progress.current)") }
             return send(finding.map(Message.found) ?? .progress(campaign.progress), worker)
                 && goal?.isReached(by: campaign) != true
         }

@@ -145,7 +145,7 @@ struct CampaignRunner {
     private func crash(_ part: PartOfPair, _ place: WorkerPlace, _ what: String) throws -> Finding {
         // One that dies before its first trace has nothing to go on from.
         guard !place.activity.isEmpty else { throw InputError("\(pairs[part.pair].name): \(what)") }
-        let number = part.progress.current
+        let number = part.progress.judged ?? part.progress.current
         let configuration = part.job.configuration
         let trace = try part.job.source().trace(configuration.seed, number)
         return Finding(

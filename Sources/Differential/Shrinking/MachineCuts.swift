@@ -58,12 +58,13 @@ extension Trace {
 
     private func withFewerNodes() -> [Trace] {
         guard machine.nodes > 1 else { return [] }
-        return [
-            on {
-                $0.nodes = 1
-                $0.movableNode = nil
-            }
-        ] + (machine.movableNode == nil ? [] : [on { $0.movableNode = nil }])
+        var simpler = on {
+            $0.nodes = 1
+            $0.movableNode = nil
+        }
+        for step in setup.steps.indices { simpler.setup.steps[step].step.aimAtTheOnlyNode() }
+        for (task, step) in stepsOfTasks { simpler.tasks[task].steps[step].aimAtTheOnlyNode() }
+        return [simpler] + (machine.movableNode == nil ? [] : [on { $0.movableNode = nil }])
     }
 
     // MARK: Files
@@ -94,6 +95,12 @@ extension Trace {
 }
 
 extension Step {
+    fileprivate mutating func aimAtTheOnlyNode() {
+        for (number, parameter) in operation.parameters.enumerated() {
+            if case .node = parameter.domain { arguments[number] = .value(0) }
+        }
+    }
+
     fileprivate mutating func renumberFiles(without file: Int) -> Bool {
         for (number, parameter) in operation.parameters.enumerated() {
             guard case .file = parameter.domain, case .value(let value) = arguments[number] else { continue }
