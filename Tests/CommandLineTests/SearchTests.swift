@@ -14,8 +14,6 @@ struct SearchTests {
         ["programs", "200"],
         ["traces", "100"],
         ["large-traces", "20"],
-        // Steps that are called independent leave the same machine in both orders.
-        ["commutation", "30"],
     ])
     func searchesAgree(_ arguments: [String]) throws {
         let process = Process()
