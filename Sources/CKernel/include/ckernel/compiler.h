@@ -17,6 +17,7 @@
 	struct __attribute__((swift_attr("import_reference")))                         \
 	__attribute__((swift_attr("retain:retain_" #name)))                            \
 	__attribute__((swift_attr("release:release_" #name)))                          \
+	__attribute__((swift_attr("returned_as_unretained_by_default")))               \
 	__attribute__((swift_attr("unsafe"))) name
 #define SWIFT_NAME(name) __attribute__((swift_name(name)))
 #define NONISOLATED_UNSAFE __attribute__((swift_attr("nonisolated(unsafe)")))
