@@ -104,7 +104,7 @@ struct FixtureBenchCommand: ParsableCommand {
     }
 
     private func newStore(_ path: String) throws -> Store {
-        let store = try Store(making: path, bare: true)
+        _ = try Store(making: path, bare: true)
         let configuration = "\(path)/config"
         let old = try String(contentsOfFile: configuration, encoding: .utf8)
         try (old + "[user]\n\tname = bench\n\temail = bench@localhost\n")

@@ -25,7 +25,8 @@ private func change_pte_range(
     // Nothing but mmap_lock for reading may be held, so another thread may have made a huge page of it.
     if pmd_trans_unstable(pmd) { return 0 }
     let mm = vma.vm_mm
-    guard var (pte, ptl) = pte_offset_map_lock(mm, pmd, start) else { return -Int(EAGAIN) }
+    guard let (start_pte, ptl) = pte_offset_map_lock(mm, pmd, start) else { return -Int(EAGAIN) }
+    var pte = start_pte
     ops.flush_tlb_batched_pending(mm)
     var pages = 0
     var address = start
