@@ -19,7 +19,7 @@ NAMED_TRACES := $(wildcard Fixtures/explore/*.trace)
 # C files of which mutants are made, each with the variant that it is a translation of.
 MUTATED := munlock-split/page_mlock.fixed:Variants/MunlockSplit/refactors/page_mlock_fixed.c \
 	mlock-drain/drained:Variants/MlockDrain/refactors/remove_migration_pte.c \
-	retract-page-tables/new:Variants/RetractPageTables/refactors/retract_page_tables_new.c
+	retract-page-tables/new:Variants/RetractPageTables/C/retract_page_tables_new.c
 # For `make ground-truth`: with how many seeds each case is looked for, how long with each, and how many schedules of
 # each control are run.
 SEEDS := 10

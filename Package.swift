@@ -53,6 +53,7 @@ let package = Package(
             resources: [.embedInCode("retract-page-tables.claims")], swiftSettings: modelSettings),
         .target(
             name: "CRetractPageTables", dependencies: ["CKernel"], path: "Variants/RetractPageTables/C",
+            exclude: ["retract_page_tables_new.c", "retract_page_tables_new.c.equivalent"],
             cSettings: recordingSettings),
         .target(
             name: "Differential",

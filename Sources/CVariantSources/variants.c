@@ -41,15 +41,21 @@ static const unsigned char text_11[] = {
 #embed "../../Variants/RetractPageTables/C/include/CRetractPageTables.h"
 };
 static const unsigned char text_12[] = {
-#embed "../../Variants/RetractPageTables/C/retract_page_tables_new.c"
+#embed "../../Variants/RetractPageTables/C/install.c"
 };
 static const unsigned char text_13[] = {
-#embed "../../Variants/RetractPageTables/New.swift"
+#embed "../../Variants/RetractPageTables/C/khugepaged.h"
 };
 static const unsigned char text_14[] = {
-#embed "../../Variants/RetractPageTables/NewV1.swift"
+#embed "../../Variants/RetractPageTables/C/retract_page_tables_new.c"
 };
 static const unsigned char text_15[] = {
+#embed "../../Variants/RetractPageTables/New.swift"
+};
+static const unsigned char text_16[] = {
+#embed "../../Variants/RetractPageTables/NewV1.swift"
+};
+static const unsigned char text_17[] = {
 #embed "../../Variants/RetractPageTables/RetractPageTables.swift"
 };
 
@@ -68,10 +74,12 @@ static const struct variant_source sources[] = {
 	SOURCE("MunlockSplit/PageMlock.swift", text_9),
 	SOURCE("MunlockSplit/Posted.swift", text_10),
 	SOURCE("RetractPageTables/C/include/CRetractPageTables.h", text_11),
-	SOURCE("RetractPageTables/C/retract_page_tables_new.c", text_12),
-	SOURCE("RetractPageTables/New.swift", text_13),
-	SOURCE("RetractPageTables/NewV1.swift", text_14),
-	SOURCE("RetractPageTables/RetractPageTables.swift", text_15),
+	SOURCE("RetractPageTables/C/install.c", text_12),
+	SOURCE("RetractPageTables/C/khugepaged.h", text_13),
+	SOURCE("RetractPageTables/C/retract_page_tables_new.c", text_14),
+	SOURCE("RetractPageTables/New.swift", text_15),
+	SOURCE("RetractPageTables/NewV1.swift", text_16),
+	SOURCE("RetractPageTables/RetractPageTables.swift", text_17),
 };
 
 size_t number_of_variant_sources(void)

@@ -8,7 +8,7 @@ import Testing
 
     private static let files = [
         "Variants/MunlockSplit/refactors/page_mlock_fixed.c", "Variants/MlockDrain/refactors/remove_migration_pte.c",
-        "Variants/RetractPageTables/refactors/retract_page_tables_new.c",
+        "Variants/RetractPageTables/C/retract_page_tables_new.c",
     ]
 
     @Test func thereAreEnoughMutants() throws {

@@ -56,7 +56,7 @@ struct MutateCommand: ParsableCommand {
         defer { try? FileManager.default.removeItem(at: folder) }
         for (number, mutant) in mutants.enumerated() {
             let path = folder.appending(path: "\(number).c").path
-            try mutant.text.write(toFile: path, atomically: true, encoding: .utf8)
+            try withIncludes(mutant.text).write(toFile: path, atomically: true, encoding: .utf8)
             var result = MutationScore.Result(name: mutant.name, rule: mutant.rule, equivalent: equivalent[mutant.name])
             do {
                 result.note(try run(PairToRun("\(variant)..\(path)", in: family)))
@@ -68,6 +68,12 @@ struct MutateCommand: ParsableCommand {
         }
         try output.print(score) { score.text }
         if score.percent < least || !score.wronglyEquivalent.isEmpty { throw ExitStatus.difference }
+    }
+
+    /// The text of a mutant, which stands elsewhere, with what lies beside the file included by its whole path.
+    private func withIncludes(_ text: String) -> String {
+        let folder = URL(filePath: file).deletingLastPathComponent().path
+        return text.replacing(/#include "(?<name>[^\/"][^"]*)"/) { "#include \"\(folder)/\($0.name)\"" }
     }
 
     /// Runs a mutant beside the variant, until the first difference.

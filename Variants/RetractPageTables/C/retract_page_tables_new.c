@@ -1,33 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * new.c: the same patch as New.swift, in C.  No trace and no schedule may tell them apart.
+ * new.c: the same patch as New.swift, in C, as a user would hand it over.  No trace and no schedule may tell
+ * them apart.
  *
  * Modelled and left out: as in New.swift.
  */
 #include <mmdiff.h>
-#include "CRetractPageTables.h"
+#include "khugepaged.h"
 
-static inline bool hpage_collapse_test_exit(struct mm_struct *mm)
-{
-	return READ_ONCE(mm->mm_users) == 0;
-}
-
-static int find_pmd_or_thp_or_none(struct mm_struct *mm, unsigned long address, pmd_t **pmd)
-{
-	pmd_t pmde;
-
-	*pmd = pmd_offset(mm, address);
-	pmde = pmdp_get_lockless(*pmd);
-	if (pmd_none(pmde))
-		return SCAN_PMD_NONE;
-	if (!pmd_present(pmde))
-		return SCAN_PMD_NULL;
-	if (pmd_trans_huge(pmde))
-		return SCAN_PMD_MAPPED;
-	return SCAN_SUCCEED;
-}
-
-static void retract_page_tables(struct address_space *mapping, pgoff_t pgoff)
+int retract_page_tables(struct address_space *mapping, pgoff_t pgoff, struct mm_struct *target_mm,
+			unsigned long target_addr, struct page *hpage, struct collapse_control *cc)
 {
 	struct vm_area_struct *vma;
 
@@ -63,7 +45,7 @@ static void retract_page_tables(struct address_space *mapping, pgoff_t pgoff)
 
 		/* The ptes were notified of when they went; now it is about the pmd. */
 		mmu_notifier_range_init(&range, MMU_NOTIFY_CLEAR, 0, mm, addr, addr + HPAGE_PMD_SIZE);
-		kernel->ops->mmu_notifier_invalidate_range_start(&range);
+		mmu_notifier_invalidate_range_start(&range);
 
 		pml = pmd_lock(mm, pmd);
 		ptl = pte_lockptr(mm, pmd);
@@ -83,28 +65,15 @@ static void retract_page_tables(struct address_space *mapping, pgoff_t pgoff)
 			spin_unlock(ptl);
 		spin_unlock(pml);
 
-		kernel->ops->mmu_notifier_invalidate_range_end(&range);
+		mmu_notifier_invalidate_range_end(&range);
 
 		if (!skipped_uffd) {
 			mm_dec_nr_ptes(mm);
-			kernel->ops->pte_free_defer(mm, pmd_pgtable(pgt_pmd));
+			pte_free_defer(mm, pmd_pgtable(pgt_pmd));
 		}
 	}
 	i_mmap_unlock_read(mapping);
-}
 
-/* The end of collapse_file(): MADV_COLLAPSE goes on with collapse_pte_mapped_thp(). */
-static int retract_after_collapse(struct address_space *mapping, pgoff_t pgoff, struct mm_struct *target_mm,
-				  unsigned long target_addr, struct page *hpage, struct collapse_control *cc)
-{
-	(void)target_mm;
-	(void)target_addr;
-	(void)hpage;
-	retract_page_tables(mapping, pgoff);
+	/* The end of collapse_file(): MADV_COLLAPSE goes on with collapse_pte_mapped_thp(). */
 	return cc->is_khugepaged ? SCAN_SUCCEED : SCAN_PTE_MAPPED_HUGEPAGE;
-}
-
-void install_retract_page_tables_new(struct kernel_ops *ops)
-{
-	ops->retract_page_tables = retract_after_collapse;
 }

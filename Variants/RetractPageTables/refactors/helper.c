@@ -3,26 +3,7 @@
  * new with the body of the loop split out.
  */
 #include <mmdiff.h>
-
-static inline bool hpage_collapse_test_exit(struct mm_struct *mm)
-{
-	return READ_ONCE(mm->mm_users) == 0;
-}
-
-static int find_pmd_or_thp_or_none(struct mm_struct *mm, unsigned long address, pmd_t **pmd)
-{
-	pmd_t pmde;
-
-	*pmd = pmd_offset(mm, address);
-	pmde = pmdp_get_lockless(*pmd);
-	if (pmd_none(pmde))
-		return SCAN_PMD_NONE;
-	if (!pmd_present(pmde))
-		return SCAN_PMD_NULL;
-	if (pmd_trans_huge(pmde))
-		return SCAN_PMD_MAPPED;
-	return SCAN_SUCCEED;
-}
+#include "../C/khugepaged.h"
 
 /* The page table of one vma. */
 static void retract_page_table(struct vm_area_struct *vma, pgoff_t pgoff)
