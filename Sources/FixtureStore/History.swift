@@ -63,14 +63,7 @@ extension Store {
 
     /// The file at `path` below the folder of fixtures.
     func blob(_ path: String, at commit: ObjectID) throws -> ObjectID? {
-        try repository.withTree(of: commit) { tree in
-            var entry: OpaquePointer?
-            let code = git_tree_entry_bypath(&entry, tree, "\(prefix)/\(path)")
-            if code == GIT_ENOTFOUND.rawValue { return nil }
-            try check(code, "cannot read \(path)")
-            defer { git_tree_entry_free(entry) }
-            return git_tree_entry_type(entry) == GIT_OBJECT_BLOB ? ObjectID(git_tree_entry_id(entry).pointee) : nil
-        }
+        try repository.entry("\(prefix)/\(path)", at: commit).flatMap { $0.kind == GIT_OBJECT_BLOB ? $0.id : nil }
     }
 
     /// Where the file that a commit brings in lay before: what git takes for a rename.

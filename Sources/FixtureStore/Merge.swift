@@ -73,20 +73,9 @@ extension Store {
     /// - Throws: if the other side changed anything outside the folder that we have not: a merge here would drop it.
     private func checkNothingElse(base: ObjectID?, ours: ObjectID?, theirs: ObjectID) throws {
         for path in try changedPaths(base, theirs) where !path.hasPrefix(prefix + "/") {
-            guard let ours, try entry(path, ours) == entry(path, theirs) else {
+            guard let ours, try repository.entry(path, at: ours)?.id == repository.entry(path, at: theirs)?.id else {
                 throw StoreError("the other side changes \(path), outside \(prefix): merge with git")
             }
-        }
-    }
-
-    private func entry(_ path: String, _ commit: ObjectID) throws -> ObjectID? {
-        try repository.withTree(of: commit) { tree in
-            var entry: OpaquePointer?
-            let code = git_tree_entry_bypath(&entry, tree, path)
-            if code == GIT_ENOTFOUND.rawValue { return nil }
-            try check(code, "cannot read \(path)")
-            defer { git_tree_entry_free(entry) }
-            return ObjectID(git_tree_entry_id(entry).pointee)
         }
     }
 

@@ -81,7 +81,7 @@ struct Committer {
     /// Whether what the edits would replace is what was committed: somebody's unfinished work is not touched.
     private func checkUnchanged(_ edits: [Edit], _ workTree: String, _ tip: ObjectID?, _ index: IndexUpdate) throws {
         for edit in edits {
-            let committed = try tip.flatMap { try blobID(edit.path, in: $0) }
+            let committed = try tip.flatMap { try repository.entry(edit.path, at: $0)?.id }
             let new = edit.content.map(hashed)
             let found = try WorkTreeUpdate.content(workTree, edit.path).map(hashed)
             guard found == committed || found == new else {
@@ -102,16 +102,5 @@ struct Committer {
         var id = git_oid()
         git_odb_hash(&id, content, content.count, GIT_OBJECT_BLOB)
         return ObjectID(id)
-    }
-
-    private func blobID(_ path: String, in commit: ObjectID) throws -> ObjectID? {
-        try repository.withTree(of: commit) { tree in
-            var entry: OpaquePointer?
-            let code = git_tree_entry_bypath(&entry, tree, path)
-            if code == GIT_ENOTFOUND.rawValue { return nil }
-            try check(code, "cannot read \(path)")
-            defer { git_tree_entry_free(entry) }
-            return ObjectID(git_tree_entry_id(entry).pointee)
-        }
     }
 }

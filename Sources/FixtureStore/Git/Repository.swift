@@ -160,6 +160,21 @@ public final class Repository {
         }
     }
 
+    /// What a tree has at a path below it; nil if nothing.
+    func entry(_ path: String, in tree: OpaquePointer) throws -> (id: ObjectID, kind: git_object_t)? {
+        var entry: OpaquePointer?
+        let code = git_tree_entry_bypath(&entry, tree, path)
+        if code == GIT_ENOTFOUND.rawValue { return nil }
+        try check(code, "cannot read \(path)")
+        defer { git_tree_entry_free(entry) }
+        return (ObjectID(git_tree_entry_id(entry).pointee), git_tree_entry_type(entry))
+    }
+
+    /// What a commit has at a path; nil if nothing.
+    func entry(_ path: String, at commit: ObjectID) throws -> (id: ObjectID, kind: git_object_t)? {
+        try withTree(of: commit) { try entry(path, in: $0) }
+    }
+
     /// A file's bytes.
     ///
     /// - Parameter limit: how large it may be: nothing larger is read.

@@ -37,13 +37,9 @@ struct TreeFiles {
     /// The tree at `path` below `root`; nil if there is none.
     private static func folder(_ repository: Repository, _ root: OpaquePointer, _ path: String) throws -> OpaquePointer?
     {
-        var entry: OpaquePointer?
-        let code = git_tree_entry_bypath(&entry, root, path)
-        if code == GIT_ENOTFOUND.rawValue { return nil }
-        try check(code, "cannot read \(path)")
-        defer { git_tree_entry_free(entry) }
-        guard git_tree_entry_type(entry) == GIT_OBJECT_TREE else { throw StoreError("\(path) is no folder there") }
-        return try made("cannot read \(path)") { git_tree_lookup(&$0, repository.raw, git_tree_entry_id(entry)) }
+        guard var entry = try repository.entry(path, in: root) else { return nil }
+        guard entry.kind == GIT_OBJECT_TREE else { throw StoreError("\(path) is no folder there") }
+        return try made("cannot read \(path)") { git_tree_lookup(&$0, repository.raw, &entry.id.raw) }
     }
 
     private mutating func collect(_ repository: Repository, _ root: OpaquePointer) throws {

@@ -80,7 +80,8 @@ final class WorkTreeUpdate {
             }
             prepared.append((folder, name, edit.content))
         }
-        if !single, let any = prepared.first { _ = syncfs(any.folder.descriptor) }
+        guard !single, let any = prepared.first else { return }
+        guard syncfs(any.folder.descriptor) == 0 else { throw StoreError("cannot write \(workTree): \(systemError)") }
     }
 
     private func folder(_ path: String) throws -> WorkFolder {
