@@ -11,7 +11,7 @@ import VariantKit
 /// What one execution of a trace came to.
 public struct ObservedOutcome: Codable, Equatable, Sendable {
     /// A value of the state, or a count of events, under the names that lead to it.
-    public struct Line: Codable, Hashable, Sendable {
+    public struct Line: Hashable, Sendable {
         /// `page 3 / flags`.
         public var path: String
         public var value: String
@@ -20,6 +20,9 @@ public struct ObservedOutcome: Codable, Equatable, Sendable {
             self.path = path
             self.value = value
         }
+
+        /// Whether it counts an event, and is no value of the state.
+        public var isEvent: Bool { path.hasPrefix(eventPrefix) }
     }
 
     /// How it ended: `complete`, `deadlock`.
@@ -48,12 +51,46 @@ public struct ObservedOutcome: Codable, Equatable, Sendable {
     }
 }
 
+extension ObservedOutcome.Line: CustomStringConvertible {
+    /// `page 3 / flags: PG_lru`.
+    public var description: String { path + ": " + value }
+
+    /// Reads such a text; nil if it is none.
+    public init?(_ text: ArraySlice<UInt8>) {
+        var colon = text.startIndex
+        while let next = text[colon...].firstIndex(of: UInt8(ascii: ":")), next + 1 < text.endIndex {
+            if text[next + 1] == UInt8(ascii: " ") {
+                self.init(
+                    path: String(decoding: text[..<next], as: UTF8.self),
+                    value: String(decoding: text[(next + 2)...], as: UTF8.self))
+                return
+            }
+            colon = next + 1
+        }
+        return nil
+    }
+}
+
+/// In messages one text each: a state has hundreds.
+extension ObservedOutcome.Line: Codable {
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        guard let line = Self(Array(try container.decode(String.self).utf8)[...]) else {
+            throw DecodingError.dataCorruptedError(in: container, debugDescription: "no line of an outcome")
+        }
+        self = line
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
 /// One execution under a schedule, and the decisions that it really took.
 public struct Observation: Sendable {
     public var outcome: ObservedOutcome
     public var schedule: Schedule
-    /// The places that each task passed, in order: where a decision whose place has moved may belong.
-    public var places: [Place]
 
     /// A yield point as decisions name it.
     public struct Place: Hashable, Sendable {
@@ -110,8 +147,7 @@ public struct Observer {
         let log = StepLog()
         let detail = log.record { RunDetail(running: machine) }
         return Observation(
-            outcome: ObservedOutcome(detail, tasks: trace.tasks.count), schedule: detail.schedule,
-            places: passedPlaces(trace.tasks.count))
+            outcome: ObservedOutcome(detail, tasks: trace.tasks.count), schedule: detail.schedule)
     }
 }
 
@@ -120,7 +156,7 @@ extension ObservedOutcome {
     fileprivate init(_ detail: RunDetail, tasks: Int) {
         let state = detail.tree.children.filter { !$0.name.hasPrefix("results of ") && $0.name != "events" }
         // What it costs changes with every yield point of the model, and is nobody's regression.
-        let costs = (Int(EVENT_lock.rawValue)..<Int(NR_EVENT_KINDS.rawValue)).map { "events / \(eventName($0))" }
+        let costs = (Int(EVENT_lock.rawValue)..<Int(NR_EVENT_KINDS.rawValue)).map { eventPrefix + eventName($0) }
         let events = detail.tree.children.filter { $0.name == "events" }.flatMap { $0.valueLines() }
             .filter { !costs.contains($0.path) }
         let stateLines = state.flatMap { $0.valueLines() }
@@ -147,18 +183,27 @@ extension StateNode {
     }
 }
 
+/// Before the name of an event whose count is a line.
+private let eventPrefix = "events / "
+
 /// FNV-1a of the lines as text.
 private func hash(of lines: [ObservedOutcome.Line]) -> String {
     var value: UInt64 = 0xcbf2_9ce4_8422_2325
+    func add(_ text: String) {
+        for byte in text.utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    }
     for line in lines {
-        for byte in "\(line.path): \(line.value)\n".utf8 { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        add(line.path)
+        add(": ")
+        add(line.value)
+        add("\n")
     }
     let digits = String(value, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
 }
 
-/// The places in the log of the run that has just ended.
-private func passedPlaces(_ tasks: Int) -> [Observation.Place] {
+/// The places that each task passed in the run that has just ended, in order.
+func passedPlaces(_ tasks: Int) -> [Observation.Place] {
     var passed: [Observation.Place: Int] = [:]
     var places: [Observation.Place] = []
     for number in 0..<Int(scheduler.nr_log) {

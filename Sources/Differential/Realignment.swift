@@ -28,7 +28,7 @@ extension Observer {
         let missing = first.missing(from: schedule).filter { !$0.forced }
         guard !missing.isEmpty, missing.count <= Observer.mostMoves else { return nil }
         var result = Realignment(trace: trace, moved: [])
-        var places = first.places
+        var places = passedPlaces(trace.tasks.count)
         for (number, decision) in missing.enumerated() {
             let isLast = number == missing.count - 1
             guard let next = try move(decision, in: result, places, on: variant, isRight: isLast ? isRight : nil) else {
@@ -59,7 +59,7 @@ extension Observer {
                 !observed.missing(from: Schedule(decisions: [moved])).contains(moved),
                 isRight?(observed.outcome) ?? true
             else { continue }
-            return (next, observed.places)
+            return (next, passedPlaces(next.trace.tasks.count))
         }
         return nil
     }

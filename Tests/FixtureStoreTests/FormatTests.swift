@@ -22,6 +22,27 @@ import Traces
         #expect(fixture.trace.schedule?.decisions.count == 1)
     }
 
+    /// The example with a C file on one side.
+    private let withFile = example.replacing("page_mlock.merged", with: "mine.c")
+        .replacing("\nLink: https://lore", with: "\nc-file mine.c 0123456789ab\nLink: https://lore")
+
+    @Test func aCFileIsPartOfWhatItIs() throws {
+        let fixture = try parsed(withFile)
+        #expect(fixture.description == withFile)
+        #expect(fixture.file?.description == "mine.c 0123456789ab" && fixture.standsOn == fixture.base)
+        #expect(!fixture.familyVariants.contains("mine.c") && fixture.variants.contains("mine.c"))
+        let other = try parsed(withFile.replacing("0123456789ab", with: "0123456789ac"))
+        #expect(other.digest != fixture.digest)
+    }
+
+    @Test(arguments: ["mine.c", "mine.c 0123456789AB", "mine.c 0123", "other.c 0123456789ab", "../mine.c 0123456789ab"])
+    func otherCFilesAreErrors(_ text: String) {
+        let error = #expect(throws: TraceError.self) {
+            try parsed(withFile.replacing("c-file mine.c 0123456789ab", with: "c-file " + text))
+        }
+        #expect(error?.description.hasPrefix("x:10:8: error: the C file '") == true, "\(error?.description ?? "none")")
+    }
+
     @Test func windowsLineEndsAreRead() throws {
         #expect(try parsed(example.replacingOccurrences(of: "\n", with: "\r\n")) == parsed(example))
     }

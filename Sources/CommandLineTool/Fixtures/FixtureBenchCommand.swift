@@ -18,14 +18,13 @@ struct FixtureBenchCommand: ParsableCommand {
     @Option(help: "How often; the median counts.")
     var rounds = 3
 
-    @Option(help: "How many processes verify side by side.")
-    var jobs = 1
+    @OptionGroup var workers: WorkerOptions
 
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard (1...100_000).contains(fixtures), (1...99).contains(rounds), (1...256).contains(jobs) else {
-            throw ValidationError("--fixtures takes 1 to 100000, --rounds 1 to 99, --jobs 1 to 256.")
+        guard (1...100_000).contains(fixtures), (1...99).contains(rounds) else {
+            throw ValidationError("--fixtures takes 1 to 100000, --rounds 1 to 99.")
         }
     }
 
@@ -38,6 +37,17 @@ struct FixtureBenchCommand: ParsableCommand {
         var ratio: Double?
     }
 
+    /// In seconds, by round.
+    private struct Times {
+        var record: [Double] = []
+        var gitImport: [Double] = []
+        var read: [Double] = []
+        var gitRead: [Double] = []
+        var list: [Double] = []
+        var check: [Double] = []
+        var verify: [Double] = []
+    }
+
     func run() throws {
         guard let git = findTool("git") else { throw InputError("the bench needs git to compare with") }
         let folder = FileManager.default.temporaryDirectory.appending(path: "mmdiff-bench-\(UUID().uuidString)").path
@@ -46,28 +56,30 @@ struct FixtureBenchCommand: ParsableCommand {
         let collection = try collection()
         let texts = collection.map { (path: "Fixtures/\($0.name.path)", text: $0.description) }
         try stream(texts).write(toFile: folder + "/stream", atomically: false, encoding: .utf8)
-        var times: [[Double]] = Array(repeating: [], count: 6)
+        var times = Times()
         for round in 0..<rounds {
             let store = try newStore("\(folder)/store\(round)")
             let other = "\(folder)/git\(round)"
             try shell("'\(git)' init -q --bare '\(other)'")
             // In turns, so that what the machine does besides meets both alike.
-            times[0].append(try seconds { _ = try store.record(collection) })
-            times[1].append(
+            times.record.append(try seconds { _ = try store.record(collection) })
+            times.gitImport.append(
                 try seconds { try shell("'\(git)' -C '\(other)' fast-import --quiet < '\(folder)/stream'") })
-            times[2].append(try seconds { for item in try store.collection().fixtures { _ = try item.head() } })
             let names = "'\(git)' -C '\(other)' ls-tree -r refs/heads/main | cut -c13-52"
             let contents = "'\(git)' -C '\(other)' cat-file --batch > '\(folder)/all'"
-            times[3].append(try seconds { try shell("\(names) | \(contents)") })
-            times[4].append(try seconds { for item in try store.collection().fixtures { _ = try item.fixture() } })
-            if round == 0 { times[5].append(try seconds { try verify(store) }) }
+            times.read.append(try seconds { for item in try store.collection().fixtures { _ = try item.bytes() } })
+            times.gitRead.append(try seconds { try shell("\(names) | \(contents)") })
+            times.list.append(try seconds { for item in try store.collection().fixtures { _ = try item.head() } })
+            times.check.append(try seconds { for item in try store.collection().fixtures { _ = try item.fixture() } })
+            if round == 0 { times.verify.append(try seconds { try verify(store) }) }
         }
-        let medians = times.map { $0.sorted()[$0.count / 2] }
+        let reading = "git ls-tree and cat-file --batch"
         let rows = [
-            compared("record in one commit, flushed to the disk", medians[0], "git fast-import", medians[1]),
-            compared("list", medians[2], "git ls-tree and cat-file --batch", medians[3]),
-            compared("read and check", medians[4], "git ls-tree and cat-file --batch", medians[3]),
-            Row(what: "verify: run on each variant, \(jobs) at once", seconds: medians[5]),
+            compared("record in one commit, flushed to the disk", times.record, "git fast-import", times.gitImport),
+            compared("read", times.read, reading, times.gitRead),
+            compared("list, with what each shows", times.list, reading, times.gitRead),
+            Row(what: "read, parse and check the name", seconds: median(times.check)),
+            Row(what: "verify: run on each variant, \(workers.jobs) at once", seconds: median(times.verify)),
         ]
         try output.print(rows) {
             "\(fixtures) fixtures\n"
@@ -81,9 +93,12 @@ struct FixtureBenchCommand: ParsableCommand {
         }
     }
 
-    private func compared(_ what: String, _ own: Double, _ git: String, _ other: Double) -> Row {
-        Row(what: what, seconds: own, git: git, gitSeconds: other, ratio: own / other)
+    private func compared(_ what: String, _ own: [Double], _ git: String, _ other: [Double]) -> Row {
+        let (own, other) = (median(own), median(other))
+        return Row(what: what, seconds: own, git: git, gitSeconds: other, ratio: own / other)
     }
+
+    private func median(_ times: [Double]) -> Double { times.sorted()[times.count / 2] }
 
     private func thousandths(_ value: Double) -> String {
         let number = Int((value * 1000).rounded())
@@ -113,7 +128,7 @@ struct FixtureBenchCommand: ParsableCommand {
     }
 
     private func verify(_ store: Store) throws {
-        let results = try Verifier(jobs: jobs, tolerant: false).verify(store.collection().fixtures)
+        let results = try Verifier(jobs: workers.jobs, tolerant: false).verify(store.collection().fixtures)
         guard results.count == fixtures, results.allSatisfy({ $0.result == .ok }) else {
             throw InputError("\(results.count { $0.result != .ok }) of \(results.count) fixtures do not hold")
         }
@@ -124,8 +139,8 @@ struct FixtureBenchCommand: ParsableCommand {
     private func collection() throws -> [Fixture] {
         let page = 0x1000
         let base = FixtureDraft(
-            source: "the bench", trace: try trace(1, 1), family: "munlock-split", base: "page_mlock.posted",
-            patched: "page_mlock.merged", shows: "A fixture of the bench.", references: [])
+            source: "the bench", trace: try trace(1, 1), pair: try FixturePair("page_mlock.posted..page_mlock.merged"),
+            shows: "A fixture of the bench.", references: [])
         let fixture = try FixtureMaker(jobs: 1).fixtures([base])[0]
         let schedule = fixture.trace.schedule
         return try (0..<fixtures).map { number in

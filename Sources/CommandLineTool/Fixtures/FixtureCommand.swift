@@ -29,6 +29,16 @@ struct StoreOptions: ParsableArguments {
     func open() throws -> Store { try Store(at: folder) }
 }
 
+/// How many workers run fixtures.
+struct WorkerOptions: ParsableArguments {
+    @Option(help: "How many processes run side by side.")
+    var jobs = 2
+
+    func validate() throws {
+        guard (1...256).contains(jobs) else { throw ValidationError("--jobs takes a number from 1 to 256.") }
+    }
+}
+
 struct FixtureInitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init", abstract: "Make a git repository for fixtures.")
@@ -111,6 +121,7 @@ struct FixtureShowCommand: ParsableCommand {
 /// A fixture for programs.
 struct FixtureAsJSON: Encodable {
     var name, shows, family, pair, verdict, scheduleOf, version, sources, trace: String
+    var cFile: String?
     var seed: UInt64?
     var references: [String]
     var outcomes: [Outcome]
@@ -123,6 +134,7 @@ struct FixtureAsJSON: Encodable {
     init(_ fixture: Fixture) {
         (name, shows, family) = (fixture.name.description, fixture.shows, fixture.family)
         (pair, verdict, scheduleOf) = (fixture.pair, fixture.verdict.rawValue, fixture.scheduledOn)
+        cFile = fixture.file?.description
         let provenance = fixture.provenance
         (version, sources, seed) = (provenance.version, provenance.sources, provenance.seed)
         references = provenance.references.map { "\($0.kind.rawValue): \($0.text)" }

@@ -19,28 +19,36 @@ struct FixtureExpectCommand: ParsableCommand {
     @Option(help: "Why it is right.")
     var reason: String
 
-    @Option(help: "How many processes run side by side.")
-    var jobs = 2
+    @OptionGroup var files: HandedFileOptions
+    @OptionGroup var workers: WorkerOptions
 
     @OptionGroup var store: StoreOptions
 
     func validate() throws {
         guard names.isEmpty == all else { throw ValidationError("Name fixtures, or say --all.") }
         guard !reason.allSatisfy(\.isWhitespace) else { throw ValidationError("--reason must say something.") }
-        guard (1...256).contains(jobs) else { throw ValidationError("--jobs takes a number from 1 to 256.") }
     }
 
     func run() throws {
         let store = try store.open()
         let collection = try store.collection()
         let chosen = try all ? collection.fixtures : names.map(collection.fixture)
-        let old = try chosen.map { (name: $0.name, fixture: try $0.fixture()) }
-        for (_, fixture) in old { try fixture.checkNames() }
-        let observed = try FixtureRunner(jobs: jobs).observe(old.map { toObserve($0.fixture) })
+        let files = try files.compiled()
+        var old = try chosen.map { (name: $0.name, fixture: try $0.fixture()) }
+        try files.checkUsed(by: old.map(\.fixture))
+        for (name, fixture) in old {
+            try fixture.checkNames()
+            guard let file = fixture.file, files.file(of: fixture) == nil else { continue }
+            guard all else { throw InputError("\(name) is about \(file.name): give it with --file") }
+            complain("mmdiff: \(name) is left as it is: it is about \(file.name), which is not given with --file")
+        }
+        old.removeAll { $0.fixture.file != nil && files.file(of: $0.fixture) == nil }
+        let observed = try FixtureRunner(jobs: workers.jobs).observe(
+            old.map { TraceToObserve($0.fixture, files, realigned: true) })
         var changed: [(old: FixtureName, new: Fixture)] = []
         var told: [String] = []
         for ((name, fixture), observed) in zip(old, observed) {
-            let new = try renewed(fixture, observed)
+            let new = try renewed(fixture, files.file(of: fixture)?.file, observed)
             guard new.outcomes != fixture.outcomes || new.digest != fixture.digest else { continue }
             changed.append((name, new))
             told += ["\(name)" + (new.digest == fixture.digest ? "" : ", now \(new.name)")]
@@ -54,17 +62,9 @@ struct FixtureExpectCommand: ParsableCommand {
         print((told + (commit.map { ["commit \($0)"] } ?? [])).joined(separator: "\n"))
     }
 
-    private func toObserve(_ fixture: Fixture) -> TraceToObserve {
-        var item = TraceToObserve(
-            trace: fixture.trace.description, family: fixture.family, variants: fixture.variants)
-        if let expected = fixture.outcome(of: fixture.scheduledOn) {
-            item.realign = .init(variant: fixture.scheduledOn, expected: expected, paths: fixture.paths)
-        }
-        return item
-    }
-
-    private func renewed(_ fixture: Fixture, _ observed: ObservedTrace) throws -> Fixture {
+    private func renewed(_ fixture: Fixture, _ file: CFile?, _ observed: ObservedTrace) throws -> Fixture {
         var new = fixture
+        new.file = file
         if !observed.moved.isEmpty { new.trace = try CommandLineTool.trace(observed.trace.utf8, in: nil) }
         new.outcomes = ExpectedOutcome.grouped(
             try observed.variants.map { on in
@@ -79,31 +79,28 @@ struct FixtureExpectCommand: ParsableCommand {
 
 struct FixturePruneCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "prune", abstract: "Remove fixtures on which all variants do the same now.")
+        commandName: "prune", abstract: "Remove fixtures on which all variants do the same now.",
+        discussion: "A fixture about a C file stays unless the file is given with --file.")
 
     @Flag(help: "Only tell which.")
     var dryRun = false
 
-    @Option(help: "How many processes run side by side.")
-    var jobs = 2
+    @OptionGroup var files: HandedFileOptions
+    @OptionGroup var workers: WorkerOptions
 
     @OptionGroup var store: StoreOptions
 
-    func validate() throws {
-        guard (1...256).contains(jobs) else { throw ValidationError("--jobs takes a number from 1 to 256.") }
-    }
-
     func run() throws {
         let store = try store.open()
-        let fixtures = try store.collection().fixtures.map { (name: $0.name, fixture: try $0.fixture()) }
-            // One that was recorded because all do the same has done its work as long as they do.
-            .filter { $0.fixture.verdict != .equal }
+        let files = try files.compiled()
+        var fixtures = try store.collection().fixtures.map { (name: $0.name, fixture: try $0.fixture()) }
+        try files.checkUsed(by: fixtures.map(\.fixture))
+        // One that was recorded because all do the same has done its work as long as they do.
+        fixtures.removeAll { $0.fixture.verdict == .equal }
+        fixtures.removeAll { $0.fixture.file != nil && files.file(of: $0.fixture) == nil }
         for (_, fixture) in fixtures { try fixture.checkNames() }
-        let observed = try FixtureRunner(jobs: jobs).observe(
-            fixtures.map {
-                TraceToObserve(
-                    trace: $0.fixture.trace.description, family: $0.fixture.family, variants: $0.fixture.variants)
-            })
+        let observed = try FixtureRunner(jobs: workers.jobs).observe(
+            fixtures.map { TraceToObserve($0.fixture, files, realigned: false) })
         let useless = zip(fixtures, observed).filter { item in
             let outcomes = item.1.variants.map(\.outcome)
             return outcomes.allSatisfy { $0 != nil && $0 == outcomes[0] }
@@ -123,6 +120,7 @@ func outcomeChanges(_ old: Fixture, _ new: Fixture) -> [String] {
     if old.verdict != new.verdict {
         lines += ["- verdict \(old.verdict.rawValue)", "+ verdict \(new.verdict.rawValue)"]
     }
+    lines += changes(old.file.map { ["c-file \($0)"] } ?? [], new.file.map { ["c-file \($0)"] } ?? [])
     for variant in old.variants + new.variants.filter({ !old.variants.contains($0) }) {
         let (before, after) = (old.outcome(of: variant), new.outcome(of: variant))
         if before == nil { lines.append("\(variant): new") }

@@ -24,9 +24,7 @@ struct FixtureLogCommand: ParsableCommand {
 
     func run() throws {
         let store = try store.open()
-        guard let name = FixtureName(name) ?? (try? store.collection(at: at).fixture(name).name) else {
-            throw StoreError("no fixture \(name)")
-        }
+        let name = try store.name(name, at: at)
         let history = try store.history(of: name, from: at)
         guard !history.isEmpty else { throw StoreError("no fixture \(name) in the history of \(at)") }
         let entries = history.map { change in
@@ -41,6 +39,13 @@ struct FixtureLogCommand: ParsableCommand {
                     + (entry.change == "renamed" ? ["  now \(entry.name)"] : []) + entry.details.map { "  \($0)" }
             }.joined(separator: "\n")
         }
+    }
+}
+
+extension Store {
+    /// What a fixture is called of which a part of the name is enough as long as it is there.
+    fileprivate func name(_ text: String, at revision: String) throws -> FixtureName {
+        try FixtureName(text) ?? collection(at: revision).fixture(text).name
     }
 }
 
@@ -103,7 +108,7 @@ struct FixtureBisectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bisect", abstract: "Find the commit at which what is expected of a fixture changed.")
 
-    @Argument(help: "The fixture's whole name.")
+    @Argument(help: "Its name, or enough of it; the whole name of one that is gone.")
     var name: String
 
     @Option(help: "A revision at which it is as it was.")
@@ -123,9 +128,7 @@ struct FixtureBisectCommand: ParsableCommand {
 
     func run() throws {
         let store = try store.open()
-        guard let name = try FixtureName(name) ?? store.collection(at: bad).fixture(name).name as FixtureName? else {
-            throw StoreError("no fixture \(name)")
-        }
+        let name = try store.name(name, at: bad)
         guard let result = try store.bisect(name, good: good, bad: bad) else {
             throw StoreError("\(name) is the same at \(good) and at \(bad)")
         }

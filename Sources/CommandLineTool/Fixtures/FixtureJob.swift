@@ -2,6 +2,7 @@
 // The runs that fixtures need, in worker processes: the parent never simulates.
 
 import Differential
+import FixtureStore
 import Processes
 import Traces
 import VariantKit
@@ -12,6 +13,8 @@ struct TraceToObserve: Codable {
     /// How its family is called, and the variants, by their names there.
     var family: String
     var variants: [String]
+    /// A user's C file among these, and the variant that it stands on.
+    var file: CompiledFile?
     /// Write the schedule down anew, as the first of these takes it that takes every decision.
     var scheduleAnew: [String] = []
     /// Find the places of decisions that have moved.
@@ -19,11 +22,44 @@ struct TraceToObserve: Codable {
     /// Send only the values at these paths; nil: all.
     var paths: [String]?
 
+    struct CompiledFile: Codable {
+        var name: String
+        var library: UserLibrary
+        var base: String
+    }
+
     struct Realignment: Codable {
         var variant: String
         var expected: ObservedOutcome
         /// The paths that count.
         var paths: [String]
+    }
+}
+
+extension TraceToObserve {
+    /// - Parameters:
+    ///   - files: a C file that is not among them is left out.
+    ///   - realigned: find the places of its schedule that have moved.
+    init(_ fixture: Fixture, _ files: [HandedFile], realigned: Bool) {
+        (trace, family, variants) = (fixture.trace.description, fixture.family, fixture.familyVariants)
+        if let file = files.file(of: fixture) { add(file, on: fixture.standsOn!) }
+        if realigned, variants.contains(fixture.scheduledOn) {
+            realign = Realignment(
+                variant: fixture.scheduledOn, expected: fixture.outcome(of: fixture.scheduledOn)!,
+                paths: fixture.paths)
+        }
+    }
+
+    /// The same on one variant, under the schedule as it stands.
+    func alone(on variant: String) -> TraceToObserve {
+        var item = self
+        (item.variants, item.scheduleAnew, item.realign) = ([variant], [], nil)
+        return item
+    }
+
+    mutating func add(_ handed: HandedFile, on base: String) {
+        variants.append(handed.file.name)
+        file = CompiledFile(name: handed.file.name, library: handed.library, base: base)
     }
 }
 
@@ -69,33 +105,38 @@ extension TraceToObserve {
             (result.scheduledOn, result.trace) = (on, text)
         }
         if let realign { (result.trace, result.moved) = try realigned(realign, observer, worker) }
+        // A trace is parsed once for all variants of an era.
+        var traces: [String: Trace] = [:]
         for name in variants {
-            result.variants.append(try observed(result.trace, on: name, observer))
+            let variant = try variant(name)
+            do {
+                let trace = try traces[variant.era] ?? CommandLineTool.trace(result.trace.utf8, in: variant.era)
+                traces[variant.era] = trace
+                result.variants.append(try observed(trace, on: variant, observer))
+            } catch let error as TraceError {
+                result.variants.append(ObservedTrace.OnVariant(variant: name, problem: "\(error)"))
+            }
             worker.progress()
         }
         return result
     }
 
     private func variant(_ name: String) throws -> Variant {
-        try commandLineCatalog.variant(name, in: try commandLineCatalog.family(family))
+        let family = try commandLineCatalog.family(family)
+        guard let file, file.name == name else { return try commandLineCatalog.variant(name, in: family) }
+        var variant = try file.library.variant(on: try commandLineCatalog.variant(file.base, in: family))
+        variant.name = name
+        return variant
     }
 
-    private func observed(_ text: String, on name: String, _ observer: Observer) throws -> ObservedTrace.OnVariant {
-        var result = ObservedTrace.OnVariant(variant: name)
-        let variant = try variant(name)
-        do {
-            let trace = try CommandLineTool.trace(text.utf8, in: variant.era)
-            guard let observation = try observer.observe(trace, on: variant) else {
-                result.problem = "the set-up of the trace does not run to its end"
-                return result
-            }
-            result.missing = observation.missing(from: trace.schedule ?? Schedule()).map(\.description)
-            result.outcome = observation.outcome
-            if let paths { result.outcome!.keep(paths) }
-        } catch let error as TraceError {
-            result.problem = "\(error)"
+    private func observed(_ trace: Trace, on variant: Variant, _ observer: Observer) throws -> ObservedTrace.OnVariant {
+        guard let observation = try observer.observe(trace, on: variant) else {
+            return .init(variant: variant.name, problem: "the set-up of the trace does not run to its end")
         }
-        return result
+        var outcome = observation.outcome
+        if let paths { outcome.keep(paths) }
+        let missing = observation.missing(from: trace.schedule ?? Schedule()).map(\.description)
+        return .init(variant: variant.name, outcome: outcome, missing: missing)
     }
 
     // MARK: Schedules

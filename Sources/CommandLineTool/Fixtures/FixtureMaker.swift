@@ -12,9 +12,7 @@ struct FixtureDraft {
     /// The file that it is from.
     var source: String
     var trace: Trace
-    var family: String
-    var base: String
-    var patched: String
+    var pair: FixturePair
     /// nil: nobody has judged it.
     var verdict: Verdict?
     var shows: String?
@@ -31,14 +29,19 @@ struct FixtureMaker {
     }
 
     private func toObserve(_ draft: FixtureDraft) throws -> TraceToObserve {
-        let family = try commandLineCatalog.family(draft.family)
+        let family = try commandLineCatalog.family(draft.pair.family)
         // A variant of another era counts if the trace means something there.
         let variants = family.variants.filter { variant in
             (try? CommandLineTool.trace(draft.trace.description.utf8, in: variant.era)) != nil
         }.map(\.name)
-        return TraceToObserve(
-            trace: draft.trace.description, family: draft.family, variants: variants,
-            scheduleAnew: [draft.patched, draft.base])
+        var item = TraceToObserve(
+            trace: draft.trace.description, family: family.name, variants: variants,
+            scheduleAnew: [draft.pair.patched, draft.pair.base])
+        if let file = draft.pair.file {
+            let isBase = draft.pair.base == file.file.name
+            item.add(file, on: isBase ? draft.pair.patched : draft.pair.base)
+        }
+        return item
     }
 
     private func fixture(_ draft: FixtureDraft, _ observed: ObservedTrace) throws -> Fixture {
@@ -46,14 +49,15 @@ struct FixtureMaker {
             throw InputError("\(draft.source): on \(variant.variant): \(variant.problem ?? "no outcome")")
         }
         let outcomes = ExpectedOutcome.grouped(observed.variants.map { ($0.variant, $0.outcome!) })
-        guard let scheduledOn = observed.scheduledOn, outcomes.contains(where: { $0.variants.contains(draft.base) }),
-            outcomes.contains(where: { $0.variants.contains(draft.patched) })
-        else { throw InputError("\(draft.source): the trace does not run on \(draft.base)..\(draft.patched)") }
+        let pair = draft.pair
+        guard let scheduledOn = observed.scheduledOn, outcomes.contains(where: { $0.variants.contains(pair.base) }),
+            outcomes.contains(where: { $0.variants.contains(pair.patched) })
+        else { throw InputError("\(draft.source): the trace does not run on \(pair.base)..\(pair.patched)") }
         var fixture = Fixture(
-            shows: "", family: draft.family, base: draft.base, patched: draft.patched,
+            shows: "", family: pair.family, base: pair.base, patched: pair.patched, file: pair.file?.file,
             verdict: draft.verdict ?? .inconclusive, scheduledOn: scheduledOn,
             provenance: Provenance(
-                seed: draft.seed, version: mmdiffVersion, sources: sourcesDigest(draft.family),
+                seed: draft.seed, version: mmdiffVersion, sources: sourcesDigest(pair.family),
                 references: draft.references),
             trace: try CommandLineTool.trace(observed.trace.utf8, in: nil), outcomes: outcomes)
         let differs = fixture.outcome(of: fixture.base) != fixture.outcome(of: fixture.patched)
@@ -90,5 +94,5 @@ func sourcesDigest(_ family: String) -> String {
         content +=
             Array("\(path) \(source.size)\n".utf8) + Array(UnsafeBufferPointer(start: source.text, count: source.size))
     }
-    return String(sha256(content).prefix(12))
+    return shortDigest(content)
 }

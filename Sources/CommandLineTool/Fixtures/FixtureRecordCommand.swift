@@ -11,13 +11,14 @@ struct FixtureRecordCommand: ParsableCommand {
         commandName: "record", abstract: "Add fixtures to the collection, in one commit.",
         discussion: """
             A FILE is a trace, such as a run leaves in mmdiff-findings, or the report of 'mmdiff run --json', of which \
-            every unexpected finding is recorded. What is there already is not recorded again.
+            every unexpected finding is recorded. What is there already is not recorded again. A C file of the pair \
+            is not kept: its name and a digest of its text are.
             """)
 
     @ArgumentParser.Argument(help: "Traces and reports.", completion: .file())
     var files: [String]
 
-    @Option(help: "BASE..PATCHED, two variants of a family: the pair that a trace tells apart.")
+    @Option(help: "BASE..PATCHED, the pair that a trace tells apart: variants of a family, or one and a C file.")
     var pair: String?
 
     @Option(help: "What the trace shows, in one sentence.")
@@ -35,8 +36,7 @@ struct FixtureRecordCommand: ParsableCommand {
     @Option(help: "A Fixes: line: 'cd62734ca60d (\"mm/rmap: ...\")'.")
     var fixes: [String] = []
 
-    @Option(help: "How many processes run side by side.")
-    var jobs = 2
+    @OptionGroup var workers: WorkerOptions
 
     @OptionGroup var store: StoreOptions
     @OptionGroup var output: OutputOptions
@@ -49,10 +49,6 @@ struct FixtureRecordCommand: ParsableCommand {
         }
     }
 
-    func validate() throws {
-        guard (1...256).contains(jobs) else { throw ValidationError("--jobs takes a number from 1 to 256.") }
-    }
-
     private struct Report: Encodable {
         struct Known: Encodable { var name, known: String }
         var recorded: [String]
@@ -63,7 +59,7 @@ struct FixtureRecordCommand: ParsableCommand {
     func run() throws {
         let store = try store.open()
         let drafts = try files.flatMap(drafts)
-        let recording = try store.record(try FixtureMaker(jobs: jobs).fixtures(drafts))
+        let recording = try store.record(try FixtureMaker(jobs: workers.jobs).fixtures(drafts))
         let report = Report(
             recorded: recording.recorded.map(\.description),
             duplicates: recording.duplicates.map { .init(name: $0.name.description, known: $0.known.description) },
@@ -86,10 +82,9 @@ struct FixtureRecordCommand: ParsableCommand {
         guard let pair else { throw InputError("\(file): a trace needs --pair BASE..PATCHED") }
         if Fixture.isFixture(bytes) { throw InputError("\(file) is a fixture; record takes traces and reports") }
         let trace = try CommandLineTool.trace(bytes, file: file, in: nil)
-        let (family, base, patched) = try familyPair(pair)
         return [
             FixtureDraft(
-                source: file, trace: trace, family: family, base: base, patched: patched, verdict: verdict?.verdict,
+                source: file, trace: trace, pair: try FixturePair(pair), verdict: verdict?.verdict,
                 shows: shows ?? trace.remarks.above.first { !$0.isEmpty }, seed: seed, references: references)
         ]
     }
@@ -97,17 +92,4 @@ struct FixtureRecordCommand: ParsableCommand {
     private var references: [Provenance.Reference] {
         link.map { Provenance.Reference(.link, $0) } + fixes.map { Provenance.Reference(.fixes, $0) }
     }
-}
-
-/// The family of a pair and its variants' names there.
-func familyPair(_ text: String) throws -> (family: String, base: String, patched: String) {
-    let pair = try commandLineCatalog.pair(text)
-    guard case .variant(let base) = pair.base, case .variant(let patched) = pair.patched else {
-        throw InputError("\(text): a fixture is about variants of a family, not about a C file")
-    }
-    let (first, second) = (base.split(separator: "/"), patched.split(separator: "/"))
-    guard first.count == 2, second.count == 2, first[0] == second[0] else {
-        throw InputError("\(text): a fixture is about two variants of one family")
-    }
-    return (String(first[0]), String(first[1]), String(second[1]))
 }

@@ -26,15 +26,22 @@ struct FixtureRunner {
                 // What a worker died of is the first trace that it has not told of.
                 let rest = part.filter { results[$0] == nil }
                 guard let problem = try problem(end), let victim = rest.first else { return nil }
-                results[victim] = ObservedTrace(
-                    number: victim, trace: traces[victim].trace,
-                    variants: traces[victim].variants.map {
-                        ObservedTrace.OnVariant(variant: $0, outcome: nil, problem: problem)
-                    })
+                results[victim] = try apart(traces[victim], problem)
                 return rest.count == 1 ? nil : Array(rest.dropFirst())
             }
         }
         return results.map { $0! }
+    }
+
+    /// A trace whose worker died, on each variant in a worker of its own: only the one that kills it is to blame.
+    private func apart(_ trace: TraceToObserve, _ problem: String) throws -> ObservedTrace {
+        var result = ObservedTrace(number: 0, trace: trace.trace, variants: [])
+        if trace.variants.count == 1 {
+            result.variants = [.init(variant: trace.variants[0], problem: problem)]
+        } else {
+            result.variants = try observe(trace.variants.map(trace.alone)).flatMap(\.variants)
+        }
+        return result
     }
 
     private func parts(_ numbers: [Int]) -> [[Int]] {

@@ -27,8 +27,8 @@ struct FixtureVerifyCommand: ParsableCommand {
     @Flag(help: "Print KTAP, as kernel tests do.")
     var ktap = false
 
-    @Option(help: "How many processes run side by side.")
-    var jobs = 2
+    @OptionGroup var files: HandedFileOptions
+    @OptionGroup var workers: WorkerOptions
 
     @Option(help: "The day on which the allowlist is read, YYYY-MM-DD.")
     var today: DayOption?
@@ -39,16 +39,12 @@ struct FixtureVerifyCommand: ParsableCommand {
     /// Whether what is not seen is not there.
     private var wholeCollection: Bool { names.isEmpty && since == nil }
 
-    func validate() throws {
-        guard (1...256).contains(jobs) else { throw ValidationError("--jobs takes a number from 1 to 256.") }
-    }
-
     func run() throws {
         let store = try store.open()
         let collection = try at.map(store.collection(at:)) ?? store.collection()
         var chosen = try names.isEmpty ? collection.fixtures : names.map(collection.fixture)
         if let since { chosen = try store.changed(chosen, since: since) }
-        var results = try Verifier(jobs: jobs, tolerant: tolerant).verify(chosen)
+        var results = try Verifier(jobs: workers.jobs, tolerant: tolerant, files: files.compiled()).verify(chosen)
         if names.isEmpty {
             results += collection.faults.map { Verification(name: $0, family: "", result: .broken) }
         }

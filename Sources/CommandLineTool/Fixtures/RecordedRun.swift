@@ -40,21 +40,17 @@ struct RecordedRun {
 
     /// Its unexpected findings.
     func drafts(_ references: [Provenance.Reference]) throws -> [FixtureDraft] {
-        try report.pairs.flatMap { pair in
-            let (family, base, patched) = try familyPair(pair.family.map { Self.qualified(pair.pair, $0) } ?? pair.pair)
-            return try pair.findings.map(\.finding).filter(\.verdict.isUnexpected).map { finding in
+        try report.pairs.flatMap { pair -> [FixtureDraft] in
+            let findings = pair.findings.map(\.finding).filter(\.verdict.isUnexpected)
+            guard !findings.isEmpty else { return [] }
+            let sides = try FixturePair(pair.pair, in: try pair.family.map(commandLineCatalog.family))
+            return try findings.map { finding in
                 FixtureDraft(
                     source: file, trace: try CommandLineTool.trace(finding.trace.utf8, file: file, in: nil),
-                    family: family, base: base, patched: patched, verdict: finding.verdict,
-                    shows: shows(finding, base, patched), seed: finding.seed?.seed, references: references)
+                    pair: sides, verdict: finding.verdict,
+                    shows: shows(finding, sides.base, sides.patched), seed: finding.seed?.seed, references: references)
             }
         }
-    }
-
-    /// `family/a..family/b`: a variant's name may be that of another family's variant, too.
-    private static func qualified(_ pair: String, _ family: String) -> String {
-        let sides = pair.split(separator: "..", omittingEmptySubsequences: false)
-        return sides.count == 2 ? "\(family)/\(sides[0])..\(family)/\(sides[1])" : pair
     }
 
     private func shows(_ finding: Report.Found, _ base: String, _ patched: String) -> String {

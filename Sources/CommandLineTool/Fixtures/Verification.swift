@@ -57,6 +57,8 @@ struct Verifier {
     var jobs: Int
     /// Accept schedules whose places have moved, and states in which nothing differs that tells variants apart.
     var tolerant: Bool
+    /// C files that fixtures are about.
+    var files: [HandedFile] = []
 
     func verify(_ stored: [StoredFixture]) throws -> [Verification] {
         var results = stored.map { stored in
@@ -73,6 +75,7 @@ struct Verifier {
                 (results[number].result, results[number].details) = (.broken, [oneLine(error)])
             }
         }
+        try files.checkUsed(by: readable.map(\.fixture))
         let observed = try FixtureRunner(jobs: jobs).observe(readable.map { toObserve($0.fixture) })
         for ((number, fixture), observed) in zip(readable, observed) {
             judge(fixture, observed, &results[number])
@@ -81,18 +84,15 @@ struct Verifier {
     }
 
     private func toObserve(_ fixture: Fixture) -> TraceToObserve {
-        let paths = fixture.paths
-        var item = TraceToObserve(
-            trace: fixture.trace.description, family: fixture.family, variants: fixture.variants, paths: paths)
-        if tolerant, let expected = fixture.outcome(of: fixture.scheduledOn) {
-            item.realign = .init(variant: fixture.scheduledOn, expected: expected, paths: paths)
-        }
+        var item = TraceToObserve(fixture, files, realigned: tolerant)
+        item.paths = fixture.paths
         return item
     }
 
     private func judge(_ fixture: Fixture, _ observed: ObservedTrace, _ result: inout Verification) {
         result.details = observed.moved.map { "the schedule has drifted: \($0)" }
         if !result.details.isEmpty { result.result = .drifted }
+        if let file = fixture.file { result.details += remarks(on: file) }
         for on in observed.variants {
             guard let outcome = on.outcome else {
                 result.result = .deviates
@@ -118,6 +118,17 @@ struct Verifier {
     }
 }
 
+extension Verifier {
+    /// What is to be said of the C file of a fixture.
+    private func remarks(on file: CFile) -> [String] {
+        guard let handed = files.first(where: { $0.file.name == file.name }) else {
+            return ["\(file.name): skipped: not given with --file"]
+        }
+        guard handed.file.digest != file.digest else { return [] }
+        return ["\(file.name): is not what it was: digest \(file.digest), now \(handed.file.digest)"]
+    }
+}
+
 extension Fixture {
     /// The paths of all values by which it tells variants apart.
     var paths: [String] {
@@ -127,7 +138,7 @@ extension Fixture {
     /// - Throws: where it speaks of variants that there are not.
     func checkNames() throws {
         let family = try commandLineCatalog.family(family)
-        for name in variants where !family.variants.contains(where: { $0.name == name }) {
+        for name in familyVariants where !family.variants.contains(where: { $0.name == name }) {
             throw InputError("no variant \(name) in \(family.name)")
         }
     }

@@ -13,6 +13,8 @@ public struct Fixture: Equatable, Sendable {
     /// The variants that it tells apart.
     public var base: String
     public var patched: String
+    /// The one of these that is no variant of the family but a user's C file.
+    public var file: CFile?
     public var verdict: Verdict
     /// The variant that takes every decision of the schedule.
     public var scheduledOn: String
@@ -22,13 +24,14 @@ public struct Fixture: Equatable, Sendable {
     public var outcomes: [ExpectedOutcome]
 
     public init(
-        shows: String, family: String, base: String, patched: String, verdict: Verdict, scheduledOn: String,
-        provenance: Provenance, trace: Trace, outcomes: [ExpectedOutcome]
+        shows: String, family: String, base: String, patched: String, file: CFile? = nil, verdict: Verdict,
+        scheduledOn: String, provenance: Provenance, trace: Trace, outcomes: [ExpectedOutcome]
     ) {
         self.shows = shows
         self.family = family
         self.base = base
         self.patched = patched
+        self.file = file
         self.verdict = verdict
         self.scheduledOn = scheduledOn
         self.provenance = provenance
@@ -97,11 +100,13 @@ public struct ExpectedOutcome: Equatable, Sendable {
 
     /// Puts variants that did the same together, and of the lines keeps those that tell variants apart.
     public static func grouped(_ observed: [(variant: String, outcome: ObservedOutcome)]) -> [ExpectedOutcome] {
-        let tables = observed.map { ValueTable($0.outcome.lines) }
+        let tables = observed.map { (values: ValueTable($0.outcome.lines), isAtRest: $0.outcome.state != nil) }
         var seen: Set<String> = []
         var telling: Set<String> = []
         for line in observed.flatMap(\.outcome.lines) where seen.insert(line.path).inserted {
-            if Set(tables.map { $0[line.path] }).count > 1 { telling.insert(line.path) }
+            // Where a run came to no rest there is no state, or each value of the others' would tell them apart.
+            let compared = tables.filter { $0.isAtRest || line.isEvent }
+            if Set(compared.map { $0.values[line.path] }).count > 1 { telling.insert(line.path) }
         }
         var groups: [ExpectedOutcome] = []
         for (variant, outcome) in observed {

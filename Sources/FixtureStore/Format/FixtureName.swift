@@ -15,7 +15,7 @@ public struct FixtureName: Hashable, Comparable, Sendable, CustomStringConvertib
     public static let fileEnding = ".trace"
     /// A folder's or a file's name, with room for the ending of a temporary file within 255 bytes.
     private static let longest = 100
-    private static let digestLength = 12
+    static let digestLength = 12
 
     init(family: String, slug: String, digest: String) {
         self.family = family
@@ -36,7 +36,7 @@ public struct FixtureName: Hashable, Comparable, Sendable, CustomStringConvertib
         guard FixtureName.isPlain(family), FixtureName.isPlain(String(name)), let dash = name.lastIndex(of: "-")
         else { return nil }
         let digest = name[name.index(after: dash)...]
-        guard digest.utf8.count == FixtureName.digestLength, digest.utf8.allSatisfy(isHexadecimal) else { return nil }
+        guard FixtureName.isDigest(digest) else { return nil }
         self.init(family: family, slug: String(name[..<dash]), digest: String(digest))
     }
 
@@ -46,6 +46,10 @@ public struct FixtureName: Hashable, Comparable, Sendable, CustomStringConvertib
 
     public static func < (a: Self, b: Self) -> Bool {
         (a.family, a.slug, a.digest) < (b.family, b.slug, b.digest)
+    }
+
+    static func isDigest(_ text: some StringProtocol) -> Bool {
+        text.utf8.count == digestLength && text.utf8.allSatisfy(isHexadecimal)
     }
 
     /// Lower-case letters, digits, `-`, `_` and `.`, not at the beginning: cannot climb out of a folder, cannot be
@@ -63,8 +67,10 @@ extension Fixture {
     /// The first digits of SHA-256 of what it is.  Who found it when, what is said of it and what is expected of
     /// it can change, and it is still the same fixture.
     public var digest: String {
-        let content = [fixtureHeader, "family \(family)", "pair \(pair)", trace.withoutRemarks.description]
-        return String(sha256(content.joined(separator: "\n").utf8).prefix(12))
+        let file = self.file.map { ["c-file \($0)"] } ?? []
+        let content =
+            [fixtureHeader, "family \(family)", "pair \(pair)"] + file + [trace.withoutRemarks.description]
+        return shortDigest(content.joined(separator: "\n").utf8)
     }
 
     /// What tells the two variants apart, the gravest first.
@@ -93,10 +99,9 @@ extension Fixture {
     /// The first field that differs: of a set of flags, the flag.
     private func differingField(_ before: ObservedOutcome, _ after: ObservedOutcome) -> String? {
         let (old, new) = (ValueTable(before.lines), ValueTable(after.lines))
-        let paths = (before.lines + after.lines).map(\.path).filter { !$0.hasPrefix("events / ") }
+        let lines = before.lines + after.lines
         guard
-            let path = (paths.isEmpty ? (before.lines + after.lines).map(\.path) : paths)
-                .first(where: { old[$0] != new[$0] })
+            let path = (lines.filter { !$0.isEvent } + lines).map(\.path).first(where: { old[$0] != new[$0] })
         else { return nil }
         // `p1` and `page 3` are of one kind each.
         let words = path.split(separator: " / ").map { part in
@@ -107,6 +112,11 @@ extension Fixture {
             .symmetricDifference((new[path] ?? "").split(separator: "|")).filter { $0.contains("_") }.sorted()
         return (words.suffix(2) + flags.prefix(1).map(String.init)).joined(separator: "-")
     }
+}
+
+/// The first digits of SHA-256, in names and wherever people compare.
+public func shortDigest(_ bytes: some Sequence<UInt8>) -> String {
+    String(sha256(bytes).prefix(FixtureName.digestLength))
 }
 
 /// A few words as part of a file's name.

@@ -39,7 +39,7 @@ extension Fixture {
     }
 }
 
-/// One method a part of a fixture.
+/// One method a part of a fixture.  Works on bytes: a collection may hold ten thousand fixtures of hundreds of lines.
 private struct FixtureParser {
     private let bytes: [UInt8]
     private let file: String
@@ -61,7 +61,7 @@ private struct FixtureParser {
     mutating func fixture(_ eras: [Vocabulary]) throws(TraceError) -> Fixture {
         let head = try head()
         let scheduledOn = try plainName("schedule-of")
-        let provenance = try provenance()
+        let (provenance, file) = try provenance([head.base, head.patched])
         let trace = try trace(eras)
         var outcomes: [ExpectedOutcome] = []
         while try nextIsOutcome() {
@@ -75,8 +75,8 @@ private struct FixtureParser {
             throw error("no outcome of \(variant)", "'outcome \(variant)'")
         }
         return Fixture(
-            shows: head.shows, family: head.family, base: head.base, patched: head.patched, verdict: head.verdict,
-            scheduledOn: scheduledOn, provenance: provenance, trace: trace, outcomes: outcomes)
+            shows: head.shows, family: head.family, base: head.base, patched: head.patched, file: file,
+            verdict: head.verdict, scheduledOn: scheduledOn, provenance: provenance, trace: trace, outcomes: outcomes)
     }
 
     // MARK: The head
@@ -85,7 +85,7 @@ private struct FixtureParser {
         guard bytes.count <= FixtureLimits.bytes else {
             throw error("the input has \(bytes.count) bytes", "\(FixtureLimits.bytes) at most")
         }
-        guard try line() == fixtureHeader else { throw error("no fixture", "'\(fixtureHeader)'") }
+        guard try line().isText(fixtureHeader) else { throw error("no fixture", "'\(fixtureHeader)'") }
         current += 1
         let (shows, family) = (try value("shows"), try plainName("family"))
         let (base, patched) = try pair()
@@ -115,15 +115,16 @@ private struct FixtureParser {
         return verdict
     }
 
-    private mutating func provenance() throws(TraceError) -> Provenance {
+    private mutating func provenance(_ pair: [String]) throws(TraceError) -> (Provenance, CFile?) {
         var seed: UInt64?
-        if try line().hasPrefix("seed ") {
+        if try line().begins("seed ") {
             let text = try value("seed")
             seed = UInt64(text)
             if seed == nil { throw error("the seed \(shown(text))", "a number of 64 bits", line: current - 1, 6) }
         }
         let version = try plainName("version")
         let sources = try plainName("sources")
+        let file = try line().begins("c-file ") ? try cFile(pair) : nil
         var references: [Provenance.Reference] = []
         while let kind = try reference() {
             guard references.count < FixtureLimits.references else {
@@ -131,24 +132,36 @@ private struct FixtureParser {
             }
             references.append(Provenance.Reference(kind, try value("\(kind.rawValue):")))
         }
-        return Provenance(seed: seed, version: version, sources: sources, references: references)
+        return (Provenance(seed: seed, version: version, sources: sources, references: references), file)
+    }
+
+    private mutating func cFile(_ pair: [String]) throws(TraceError) -> CFile {
+        let text = try value("c-file")
+        let words = text.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+        guard words.count == 2, pair.contains(words[0]), let file = CFile(name: words[0], digest: words[1]) else {
+            throw error(
+                "the C file \(shown(text))", "a side of the pair and \(FixtureName.digestLength) digits",
+                line: current - 1, 8)
+        }
+        return file
     }
 
     private func reference() throws(TraceError) -> Provenance.Reference.Kind? {
         let text = try line()
-        return Provenance.Reference.Kind.allCases.first { text.hasPrefix("\($0.rawValue): ") }
+        return Provenance.Reference.Kind.allCases.first {
+            text.begins($0.rawValue) && text.dropFirst($0.rawValue.utf8.count).begins(": ")
+        }
     }
 
     /// The rest of a line that begins with `key`.
     private mutating func value(_ key: String) throws(TraceError) -> String {
-        let text = try line()
-        guard text.hasPrefix(key + " ") else { throw error("found \(shown(text))", "'\(key) ...'") }
-        let value = String(text.dropFirst(key.count + 1))
-        guard !value.isEmpty, value.first != " ", value.last != " " else {
-            throw error("found \(shown(text))", "one blank and something behind '\(key)'")
+        let line = try line()
+        guard let value = line.rest(behind: key) else { throw error("found \(shown(line))", "'\(key) ...'") }
+        guard let first = value.first, first != blank, value.last != blank else {
+            throw error("found \(shown(line))", "one blank and something behind '\(key)'")
         }
         current += 1
-        return value
+        return String(decoding: value, as: UTF8.self)
     }
 
     private mutating func plainName(_ key: String) throws(TraceError) -> String {
@@ -170,7 +183,7 @@ private struct FixtureParser {
             throw error("found \(shown(try line()))", "an empty line")
         }
         current += 1
-        guard try line().hasPrefix(traceHeader) else {
+        guard try line().begins(traceHeader) else {
             throw error("found \(shown(try line()))", "'\(traceHeader) ...'")
         }
         let first = current
@@ -183,7 +196,7 @@ private struct FixtureParser {
     }
 
     private func startsOutcome(_ line: Range<Int>) -> Bool {
-        bytes[line].starts(with: "outcome ".utf8)
+        bytes[line].begins("outcome ")
     }
 
     // MARK: Outcomes
@@ -205,11 +218,11 @@ private struct FixtureParser {
         }
         var outcome = ObservedOutcome(end: try fact("end"), results: [], state: nil)
         let first = current
-        while let text = try nextFact() {
+        while let fact = try nextFact() {
             guard current - first < FixtureLimits.facts else {
                 throw error("too many lines", "\(FixtureLimits.facts) at most")
             }
-            try add(text, to: &outcome)
+            try add(fact, to: &outcome)
             current += 1
         }
         guard outcome.results.count == tasks.count else {
@@ -218,46 +231,52 @@ private struct FixtureParser {
         return ExpectedOutcome(variants: variants, outcome: outcome)
     }
 
-    private func nextFact() throws(TraceError) -> String? {
-        guard current < lines.count, bytes[lines[current]].starts(with: "  ".utf8) else { return nil }
-        return String(try line().dropFirst(2))
+    private func nextFact() throws(TraceError) -> Bytes? {
+        guard current < lines.count, bytes[lines[current]].begins("  ") else { return nil }
+        return try line().dropFirst(2)
     }
 
     private mutating func fact(_ key: String) throws(TraceError) -> String {
-        guard let text = try nextFact(), text.hasPrefix(key + " "),
-            FixtureName.isPlain(String(text.dropFirst(key.count + 1)))
+        guard let value = try nextFact()?.rest(behind: key), case let text = String(decoding: value, as: UTF8.self),
+            FixtureName.isPlain(text)
         else { throw error("the end of the file or another line", "'  \(key) ...'") }
         current += 1
-        return String(text.dropFirst(key.count + 1))
+        return text
     }
 
-    private func add(_ text: String, to outcome: inout ObservedOutcome) throws(TraceError) {
-        let words = text.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        guard words.count == 2, !words[1].isEmpty else { throw error("found \(shown(text))", expectedFacts, 3) }
-        switch words[0] {
-        case "breaks": outcome.broken.append(words[1])
-        case "attempt": outcome.attempts.append(words[1])
-        case "results": outcome.results.append(try results(words[1], task: outcome.results.count))
-        case "state": outcome.state = words[1]
-        case "differs":
-            guard let colon = words[1].firstRange(of: ": ") else {
-                throw error("found \(shown(words[1]))", "'NAME: VALUE'", 11)
+    private func add(_ fact: Bytes, to outcome: inout ObservedOutcome) throws(TraceError) {
+        let key = fact.prefix { $0 != blank }
+        let value = fact[key.endIndex...].dropFirst()
+        guard !value.isEmpty else { throw error("found \(shown(fact))", expectedFacts, 3) }
+        // The most frequent one first.
+        if key.isText("differs") {
+            guard let line = ObservedOutcome.Line(value) else {
+                throw error("found \(shown(value))", "'NAME: VALUE'", 11)
             }
-            outcome.lines.append(
-                ObservedOutcome.Line(
-                    path: String(words[1][..<colon.lowerBound]), value: String(words[1][colon.upperBound...])))
-        default: throw error("found \(shown(words[0]))", expectedFacts, 3)
+            outcome.lines.append(line)
+        } else if key.isText("breaks") {
+            outcome.broken.append(String(decoding: value, as: UTF8.self))
+        } else if key.isText("attempt") {
+            outcome.attempts.append(String(decoding: value, as: UTF8.self))
+        } else if key.isText("results") {
+            outcome.results.append(try results(value, task: outcome.results.count))
+        } else if key.isText("state") {
+            outcome.state = String(decoding: value, as: UTF8.self)
+        } else {
+            throw error("found \(shown(key))", expectedFacts, 3)
         }
     }
 
     private let expectedFacts = "'breaks', 'attempt', 'results', 'state' or 'differs', and what"
 
-    private func results(_ text: String, task: Int) throws(TraceError) -> [Int] {
-        let words = text.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
-        guard words[0] == "t\(task)" else { throw error("found \(shown(words[0]))", "'t\(task)'", 11) }
+    private func results(_ text: Bytes, task: Int) throws(TraceError) -> [Int] {
+        let words = text.split(separator: blank, omittingEmptySubsequences: false)
+        guard words[0].isText("t\(task)") else { throw error("found \(shown(words[0]))", "'t\(task)'", 11) }
         var values: [Int] = []
         for word in words.dropFirst() {
-            guard let value = Int(word) else { throw error("found \(shown(word))", "a number", 11) }
+            guard let value = Int(String(decoding: word, as: UTF8.self)) else {
+                throw error("found \(shown(word))", "a number", 11)
+            }
             values.append(value)
         }
         return values
@@ -265,21 +284,22 @@ private struct FixtureParser {
 
     // MARK: Lines
 
-    /// The current line as text.
-    private func line() throws(TraceError) -> String {
+    /// The current line, which is printable UTF-8.
+    private func line() throws(TraceError) -> Bytes {
         guard current < lines.count else { throw error("the end of the file", "more") }
-        let range = lines[current]
-        guard range.count <= FixtureLimits.lineBytes else {
-            throw error("the line has \(range.count) bytes", "\(FixtureLimits.lineBytes) at most")
+        let line = bytes[lines[current]]
+        guard line.count <= FixtureLimits.lineBytes else {
+            throw error("the line has \(line.count) bytes", "\(FixtureLimits.lineBytes) at most")
         }
-        guard let text = String(validating: bytes[range], as: UTF8.self) else {
+        if line.allSatisfy({ (0x20..<0x7f).contains($0) }) { return line }
+        guard let text = String(validating: line, as: UTF8.self) else {
             throw error("a line that is not UTF-8", "printable UTF-8")
         }
         if let scalar = text.unicodeScalars.first(where: \.isControl) {
             let code = String(scalar.value, radix: 16, uppercase: true)
             throw error("a control character, U+\(code)", "printable UTF-8")
         }
-        return text
+        return line
     }
 
     private func error(
@@ -288,9 +308,28 @@ private struct FixtureParser {
         TraceError(file: file, line: (line ?? current) + 1, column: column, problem: problem, expected: expected)
     }
 
+    private func shown(_ text: Bytes) -> String { shown(String(decoding: text, as: UTF8.self)) }
+
     private func shown(_ text: String) -> String {
         let longest = 40
         return "'\(text.prefix(longest))\(text.count > longest ? "..." : "")'"
+    }
+}
+
+/// Bytes of a line.
+private typealias Bytes = ArraySlice<UInt8>
+
+private let blank = UInt8(ascii: " ")
+
+extension Bytes {
+    fileprivate func isText(_ text: String) -> Bool { elementsEqual(text.utf8) }
+
+    fileprivate func begins(_ text: String) -> Bool { starts(with: text.utf8) }
+
+    /// What stands behind `key` and a blank; nil if the line begins with something else.
+    fileprivate func rest(behind key: String) -> Bytes? {
+        guard begins(key), case let rest = dropFirst(key.utf8.count), rest.first == blank else { return nil }
+        return rest.dropFirst()
     }
 }
 

@@ -18,6 +18,7 @@ extension Fixture: CustomStringConvertible {
         ]
         if let seed = provenance.seed { lines.append("seed \(seed)") }
         lines += ["version \(provenance.version)", "sources \(provenance.sources)"]
+        if let file { lines.append("c-file \(file)") }
         lines += provenance.references.map { "\($0.kind.rawValue): \($0.text)" }
         lines += ["", trace.description]
         return lines.joined(separator: "\n") + outcomes.map { "\n\($0)" }.joined()
@@ -40,7 +41,7 @@ extension ObservedOutcome {
             (["results t\(task)"] + values.map(String.init)).joined(separator: " ")
         }
         if let state { lines.append("state \(state)") }
-        return lines + self.lines.map { "differs \($0.path): \($0.value)" }
+        return lines + self.lines.map { "differs \($0)" }
     }
 }
 

@@ -2,7 +2,7 @@
 // SHA-256 (FIPS 180-4), so that a fixture's name can be checked with sha256sum.
 
 /// The digest of `bytes` in hexadecimal.
-public func sha256(_ bytes: some Sequence<UInt8>) -> String {
+func sha256(_ bytes: some Sequence<UInt8>) -> String {
     var message = Array(bytes)
     let bits = UInt64(message.count) * 8
     message.append(0x80)

@@ -129,9 +129,9 @@ extension Parser {
         return text(bytes)
     }
 
-    mutating func require(_ text: StaticString, _ expected: String? = nil) throws(TraceError) {
+    mutating func require(_ text: StaticString, _ expected: @autoclosure () -> String? = nil) throws(TraceError) {
         scanner.skipBlanks()
-        guard scanner.accept(text) else { throw unexpected(expected ?? "'\(text)'") }
+        guard scanner.accept(text) else { throw unexpected(expected() ?? "'\(text)'") }
     }
 
     func unexpected(_ expected: String) -> TraceError {

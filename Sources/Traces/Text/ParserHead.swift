@@ -83,7 +83,7 @@ extension Parser {
             }
             _ = scanner.word()
             try require("pages=")
-            let size = try number("pages", in: Array(MachineShape.fileSizeRange))
+            let size = try number("pages", in: MachineShape.fileSizeRange)
             scanner.skipBlanks()
             let onAdvice = scanner.accept("huge=advise")
             let huge = onAdvice || scanner.isAt(word: "huge")
@@ -96,11 +96,11 @@ extension Parser {
     }
 
     /// A number out of a few.
-    mutating func number(_ name: String, in allowed: [Int]) throws(TraceError) -> Int {
+    mutating func number(_ name: String, in allowed: some BidirectionalCollection<Int>) throws(TraceError) -> Int {
         var ahead = scanner
         guard case .value(let value) = ahead.number(), let number = allowed.first(where: { UInt($0) == value }) else {
             let isRange = allowed.count > 2
-            let choice = isRange ? "\(allowed[0]) to \(allowed[allowed.count - 1])" : listed(allowed.map(String.init))
+            let choice = isRange ? "\(allowed.first!) to \(allowed.last!)" : listed(allowed.map(String.init))
             throw unexpected("\(choice) for '\(name)'")
         }
         scanner = ahead

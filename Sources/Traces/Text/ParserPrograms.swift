@@ -36,7 +36,7 @@ extension Parser {
         try name("t", number)
         let performer = try performer(inSetup: false)
         try require("cpu=")
-        let cpu = try self.number("cpu", in: Array(0..<machine.cpus))
+        let cpu = try self.number("cpu", in: 0..<machine.cpus)
         var program = Program(remarks: try endItem(), performer, cpu: cpu)
         while isAtStep {
             guard program.steps.count < MachineShape.maximalOps else {
@@ -169,8 +169,8 @@ extension Parser {
     }
 
     private mutating func operation(_ performer: Performer) throws(TraceError) -> Operation {
-        let column = scanner.column
-        let found = scanner.found()
+        let start = scanner
+        let column = start.column
         let name = scanner.word()
         guard let operation = vocabulary[name] else {
             if ["mmdiff", "era", "machine", "file", "setup"].contains(name) {
@@ -178,7 +178,7 @@ extension Parser {
                     "'\(name)' comes too late", expected: "a step, 'task' or 'schedule'", column: column)
             }
             let isName = name.utf8.first.map { !isDigit($0) } ?? false
-            let problem = isName ? "unknown operation \(quoted(name))" : "found \(found)"
+            let problem = isName ? "unknown operation \(quoted(name))" : "found \(start.found())"
             throw scanner.error(problem, expected: vocabulary.expectation(insteadOf: name), column: column)
         }
         guard operation.actor == performer.actor else {

@@ -25,9 +25,9 @@ extension Parser {
         try require("op")
         scanner.skipBlanks()
         let steps = tasks[task].steps.count
-        let op = try number("op", in: Array(0...steps))
+        let op = try number("op", in: 0...steps)
         let (function, label) = try place()
-        let occurrence = try number("#", in: Array(TraceLimits.occurrences))
+        let occurrence = try number("#", in: TraceLimits.occurrences)
         scanner.skipBlanks()
         let forced = scanner.accept("=>")
         guard forced || scanner.accept("->") else { throw unexpected("'->', or '=>' if the task could not go on") }
