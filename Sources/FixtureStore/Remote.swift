@@ -33,7 +33,7 @@ struct RemotePlace {
             (folder, self.url) = (nil, url)
         }
         self.label =
-            label.flatMap { FixtureName.isPlain($0) ? $0 : nil } ?? "at-" + String(sha256(self.url.utf8).prefix(12))
+            label.flatMap { FixtureName.isPlain($0) ? $0 : nil } ?? "at-" + shortDigest(self.url.utf8)
     }
 
     private static func configured(_ name: String, _ repository: Repository) -> String? {
@@ -71,24 +71,11 @@ extension Store {
         let place = try RemotePlace(place, repository)
         // Objects only come in one's turn, so that a fetch that dies is cleared away after.
         let turn = try WriteTurn(repository)
-        let remote = try made("cannot reach \(place.url)") {
-            git_remote_create_anonymous(&$0, repository.raw, place.url)
-        }
-        defer { git_remote_free(remote) }
-        var callbacks = SSHKeys.callbacks
-        try check(git_remote_connect(remote, GIT_DIRECTION_FETCH, &callbacks, nil, nil), "cannot reach \(place.url)")
-        let name = try self.branch(branch, remote, place)
+        let remote = try RemoteConnection(repository, place, GIT_DIRECTION_FETCH)
+        let name = try self.branch(branch, remote)
         let reference = "refs/mmdiff/\(place.label)/\(name.dropFirst("refs/heads/".count))"
         try turn.note(Leftovers.fetch(reference))
-        var options = git_fetch_options()
-        git_fetch_options_init(&options, UInt32(GIT_FETCH_OPTIONS_VERSION))
-        options.callbacks = SSHKeys.callbacks
-        options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE
-        options.update_fetchhead = 0
-        try withStrings(["+\(name):\(reference)"]) { specs in
-            try check(
-                git_remote_fetch(remote, specs, &options, "mmdiff fixture fetch"), "cannot fetch from \(place.url)")
-        }
+        try remote.fetch("+\(name):\(reference)")
         guard let commit = try repository.target(of: reference) else {
             throw StoreError("\(place.url) sent no \(name)")
         }
@@ -98,12 +85,10 @@ extension Store {
     }
 
     /// The full name of the branch to fetch.
-    private func branch(_ wanted: String?, _ remote: OpaquePointer, _ place: RemotePlace) throws -> String {
-        var heads: UnsafeMutablePointer<UnsafePointer<git_remote_head>?>?
-        var count = 0
-        try check(git_remote_ls(&heads, &count, remote), "cannot read what \(place.url) has")
-        let all = (0..<count).compactMap { heads?[$0]?.pointee }
-        let names = all.map { String(cString: $0.name) }.filter { $0.hasPrefix("refs/heads/") }
+    private func branch(_ wanted: String?, _ remote: RemoteConnection) throws -> String {
+        let heads = try remote.heads()
+        let names = heads.map(\.name).filter { $0.hasPrefix("refs/heads/") }
+        let place = remote.place
         if let wanted {
             guard names.contains("refs/heads/\(wanted)") else {
                 throw StoreError("\(place.url) has no branch \(wanted)")
@@ -111,10 +96,7 @@ extension Store {
             return "refs/heads/\(wanted)"
         }
         if let own = try? repository.branch().name, names.contains(own) { return own }
-        if let head = all.first(where: { String(cString: $0.name) == "HEAD" })?.symref_target {
-            let name = String(cString: head)
-            if names.contains(name) { return name }
-        }
+        if let name = heads.first(where: { $0.name == "HEAD" })?.symbolicTarget, names.contains(name) { return name }
         guard names.count == 1 else {
             throw StoreError("\(place.url) has \(names.count) branches: name one with --branch")
         }
@@ -131,7 +113,9 @@ extension Store {
         let name = branch.map { "refs/heads/\($0)" } ?? own.name
         guard git_reference_is_valid(name) else { throw StoreError("\(branch ?? name) cannot be the name of a branch") }
         if let folder = place.folder { return try push(tip, to: folder, name) }
-        try pushBySSH(own.name, name, place)
+        let remote = try RemoteConnection(repository, place, GIT_DIRECTION_PUSH)
+        if try remote.heads().contains(where: { $0.name == name && $0.id == tip }) { return false }
+        try remote.push("\(own.name):\(name)")
         return true
     }
 
@@ -143,7 +127,7 @@ extension Store {
     /// Into another folder, with the same care as into the own one.
     private func push(_ tip: ObjectID, to folder: String, _ name: String) throws -> Bool {
         let other = try Repository(at: folder)
-        guard try other.isBare || (try? other.branch().name) != name else {
+        guard other.isBare || (try? other.branch().name) != name else {
             throw StoreError("\(folder): \(name) is checked out there; push to a bare repository, or fetch from there")
         }
         let turn = try WriteTurn(other)
@@ -152,7 +136,7 @@ extension Store {
         if let old {
             var (id, tipID) = (old.raw, tip.raw)
             guard git_graph_descendant_of(repository.raw, &tipID, &id) == 1 else {
-                throw StoreError("\(folder) has commits that are not here: fetch and merge first")
+                throw RemoteConnection.notForward(folder)
             }
         }
         try turn.note(Leftovers.reference(name, tip))
@@ -176,67 +160,5 @@ extension Store {
         try check(git_packbuilder_insert_walk(builder, walk), "cannot make a pack")
         try check(
             git_packbuilder_write(builder, other.commonFolder + "objects/pack", 0o444, nil, nil), "cannot write a pack")
-    }
-
-    private func pushBySSH(_ own: String, _ name: String, _ place: RemotePlace) throws {
-        let remote = try made("cannot reach \(place.url)") {
-            git_remote_create_anonymous(&$0, repository.raw, place.url)
-        }
-        defer { git_remote_free(remote) }
-        var options = git_push_options()
-        git_push_options_init(&options, UInt32(GIT_PUSH_OPTIONS_VERSION))
-        options.callbacks = SSHKeys.callbacks
-        // What the other side refuses is an error of this call.
-        options.callbacks.push_update_reference = { _, status, _ in
-            guard let status else { return 0 }
-            git_error_set_str(Int32(GIT_ERROR_NET.rawValue), status)
-            return GIT_EUSER.rawValue
-        }
-        try withStrings(["\(own):\(name)"]) { specs in
-            try check(git_remote_push(remote, specs, &options), "cannot push to \(place.url)")
-        }
-    }
-}
-
-/// Who we are to an ssh server: what the agent has, then the usual files.
-private enum SSHKeys {
-    static var callbacks: git_remote_callbacks {
-        var callbacks = git_remote_callbacks()
-        git_remote_init_callbacks(&callbacks, UInt32(GIT_REMOTE_CALLBACKS_VERSION))
-        callbacks.credentials = { credential, _, user, allowed, _ in
-            guard allowed & GIT_CREDENTIAL_SSH_KEY.rawValue != 0 else { return GIT_EAUTH.rawValue }
-            let name = user.map { String(cString: $0) } ?? getenv("USER").map { String(cString: $0) } ?? "git"
-            return SSHKeys.offerNext(credential, name)
-        }
-        return callbacks
-    }
-
-    /// libgit2 asks again as long as what it got is refused.
-    private nonisolated(unsafe) static var attempt = 0
-
-    private static func offerNext(
-        _ credential: UnsafeMutablePointer<UnsafeMutablePointer<git_credential>?>?, _ user: String
-    ) -> Int32 {
-        var offers: [() -> Int32] = []
-        if getenv("SSH_AUTH_SOCK") != nil { offers.append { git_credential_ssh_key_from_agent(credential, user) } }
-        let home = getenv("HOME").map { String(cString: $0) } ?? ""
-        for name in ["id_ed25519", "id_ecdsa", "id_rsa"] {
-            let file: String = home + "/.ssh/" + name
-            guard access(file, R_OK) == 0 else { continue }
-            offers.append { git_credential_ssh_key_new(credential, user, file + ".pub", file, nil) }
-        }
-        defer { attempt += 1 }
-        return offers.indices.contains(attempt) ? offers[attempt]() : GIT_EAUTH.rawValue
-    }
-}
-
-private func withStrings<Result>(_ strings: [String], _ body: (UnsafePointer<git_strarray>) throws -> Result) rethrows
-    -> Result
-{
-    var copies = strings.map { strdup($0) }
-    defer { for copy in copies { free(copy) } }
-    return try copies.withUnsafeMutableBufferPointer { buffer in
-        var array = git_strarray(strings: buffer.baseAddress, count: buffer.count)
-        return try body(&array)
     }
 }
