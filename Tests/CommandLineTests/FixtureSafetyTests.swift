@@ -78,6 +78,66 @@ import Testing
         #expect(folder.exists("store/.git/index.lock"))
     }
 
+    /// A journal says that somebody died; what a process that lives has open is not theirs.
+    @Test func whatALivingProcessHasOpenIsLeftAlone() throws {
+        let folder = try FixtureFolder()
+        _ = try store(folder)
+        let head = try folder.git("store", "rev-parse", "HEAD")
+        let living = "store/.git/objects/pack/pack_git2_living"
+        let dead = ["store/.git/objects/pack/pack_git2_dead", "store/.git/refs/heads/main.lock"]
+        let journal = "turn of 1\nreference refs/heads/main \(head)"
+        for file in dead + [living] { try folder.write(file, "") }
+        try folder.write("store/.git/mmdiff/journal", journal)
+        let handle = try #require(FileHandle(forWritingAtPath: "\(folder.path)/\(living)"))
+        try folder.record("store", heldTrace(1))
+        #expect(folder.exists(living))
+        for file in dead { #expect(!folder.exists(file), "\(file)") }
+        try handle.close()
+        try folder.write("store/.git/mmdiff/journal", journal)
+        try folder.record("store", heldTrace(2))
+        #expect(!folder.exists(living))
+        try folder.checkStrictly("store")
+    }
+
+    /// Lock files and temporary files that no journal tells of are somebody else's.
+    @Test func withoutAJournalNothingIsCleared() throws {
+        let folder = try FixtureFolder()
+        _ = try store(folder)
+        let foreign = "store/.git/objects/pack/pack_git2_foreign"
+        try folder.write(foreign, "")
+        try folder.record("store", heldTrace(1))
+        #expect(folder.exists(foreign))
+    }
+
+    // MARK: Flushing
+
+    static let straceWorks =
+        (try? runProgram("/usr/bin/env", ["strace", "-qq", "-o", "/dev/null", "true"], [:]).status) == 0
+
+    /// What a reference is to point to is on the disk before the reference is.
+    @Test(.enabled(if: straceWorks, "needs strace")) func everythingIsFlushedInOrder() throws {
+        let folder = try FixtureFolder()
+        _ = try store(folder)
+        let log = folder.path + "/calls"
+        let calls = "fsync,fdatasync,rename,renameat,renameat2,link"
+        let trace = try folder.write("m.trace", heldTrace(1))
+        let end = try runProgram(
+            "/usr/bin/env",
+            [
+                "strace", "-f", "-y", "-e", "trace=\(calls)", "-o", log, program.path, "fixture", "record", trace,
+                "--pair", heldPair, "--store", folder.path + "/store",
+            ], folder.environment)
+        try #require(end.status == 0, "\(end.errors)")
+        let lines = try folder.read("calls").split(separator: "\n").map(String.init)
+        func last(_ condition: (String) -> Bool) -> Int { lines.lastIndex(where: condition) ?? -1 }
+        let moved = last { $0.contains("rename") && $0.contains("refs/heads/main.lock") }
+        let objects = last { $0.contains("sync(") && $0.contains(".git/objects/") }
+        let reference = last { $0.contains("sync(") && $0.contains("refs/heads/main.lock") }
+        let file = last { $0.contains("sync(") && $0.contains(".mmdiff-new") }
+        #expect(moved >= 0 && objects >= 0 && reference >= 0 && file >= 0, "\(lines.joined(separator: "\n"))")
+        #expect(objects < moved && reference < moved && file < moved)
+    }
+
     // MARK: Contents
 
     @Test func filesThatAreNoFixtures() throws {
@@ -148,13 +208,24 @@ import Testing
         #expect(try folder.git("store", "status", "--porcelain") == "")
     }
 
-    @Test func objectsThatAreDamaged() throws {
+    private func object(_ id: String) -> String {
+        "store/.git/objects/\(id.prefix(2))/\(id.dropFirst(2).trimmingCharacters(in: .newlines))"
+    }
+
+    /// - Parameter sound: with a sound object in its place, which is only not the one that it should be.
+    @Test(arguments: [false, true]) func objectsThatAreDamaged(_ sound: Bool) throws {
         let folder = try FixtureFolder()
         let name = try store(folder)
-        let id = try folder.git("store", "rev-parse", "HEAD:Fixtures/\(name).trace").trimmingCharacters(in: .newlines)
-        let object = "store/.git/objects/\(id.prefix(2))/\(id.dropFirst(2))"
-        chmod("\(folder.path)/\(object)", 0o644)
-        try folder.write(object, "garbage")
+        let file = "Fixtures/\(name).trace"
+        let damaged = folder.path + "/" + object(try folder.git("store", "rev-parse", "HEAD:" + file))
+        let other = try folder.read("store/" + file).replacing("It is held.", with: "It is said.")
+        let otherID = try folder.git("store", "hash-object", "-w", folder.write("other", other))
+        unlink(damaged)
+        if sound {
+            try FileManager.default.copyItem(atPath: folder.path + "/" + object(otherID), toPath: damaged)
+        } else {
+            try "garbage".write(toFile: damaged, atomically: false, encoding: .utf8)
+        }
         let end = try folder.fixture("store", "verify", "--at", "HEAD")
         #expect(end.status == 2)
         #expect(end.output.hasPrefix("broken   \(name)\n         cannot read \(name).trace: "), "\(end.output)")
