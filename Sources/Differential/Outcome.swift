@@ -12,6 +12,8 @@ public struct Outcome: Hashable, Sendable {
     public var end: UInt8
     /// Broken invariants, a mask of `violation_kind`.
     public var violations: UInt32
+    /// What nobody can go on for, if it ended so: see deadlockedOn().
+    public var deadlock: UInt64
     public var abi: UInt64
     /// Without what the pair's claims say may differ.
     public var state: UInt64
@@ -24,35 +26,39 @@ public struct Outcome: Hashable, Sendable {
     /// The outcome of the run that has just ended as `end` on `machine`.
     @inline(__always)
     init(_ end: run_end, _ machine: Machine) {
-        events = kernel.tally.pointee.events
         cost = kernel.tally.pointee.cost
         attempts = kernel.attempts
         abi = resultsHash()
+        deadlock = end == RUN_DEADLOCK ? deadlockedOn() : 0
         if end == RUN_COMPLETE && !cannotSettle() {
             (state, wholeState) = restingState(machine)
         } else {
             (state, wholeState) = (0, 0)
         }
+        // Some of it is counted where batches are drained.
+        events = kernel.tally.pointee.events &+ vmEventsHash()
         self.end = UInt8(end.rawValue)
         violations = kernel.violations
         if machine.isBlind { self = .seenByNobody }
     }
 
     private init() {
-        (end, violations, abi, state, wholeState, attempts, events, cost) = (0, 0, 0, 0, 0, 0, 0, 0)
+        (end, violations, deadlock, abi, state, wholeState, attempts, events, cost) = (0, 0, 0, 0, 0, 0, 0, 0, 0)
     }
 
     private static let seenByNobody = Outcome()
 
     /// What the outcome is at the levels that a refactor must keep.
     public var essence: Essence {
-        Essence(end: end, violations: violations, abi: abi, state: state, attempts: attempts)
+        Essence(end: end, violations: violations, deadlock: deadlock, abi: abi, state: state, attempts: attempts)
     }
 
     /// The part of an outcome by which outcome sets are compared.
     public struct Essence: Hashable, Sendable {
         public var end: UInt8
         public var violations: UInt32
+        /// No part of the comparison, but a smaller trace must deadlock on the same.
+        public var deadlock: UInt64
         public var abi: UInt64
         public var state: UInt64
         /// Which endings there were is compared one by one, over all schedules: together they would make an outcome
@@ -82,6 +88,16 @@ private func resultsHash() -> UInt64 {
             hash ^= hash >> 29
         }
         hash = hash &+ 0xd6e8_feb8_6659_fd93
+    }
+    return hash
+}
+
+/// Hashes what /proc/vmstat counts.
+@inline(__always)
+private func vmEventsHash() -> UInt64 {
+    var hash: UInt64 = 0
+    for item in 0..<Int(NR_VM_EVENT_ITEMS.rawValue) {
+        hash = (hash ^ UInt64(kernel.event(item).pointee)) &* 0x9e37_79b9_7f4a_7c15 ^ (hash >> 29)
     }
     return hash
 }

@@ -25,8 +25,11 @@ struct Witness {
         return trace
     }
 
-    /// Whether another execution shows the same: of those of a kind, only one that ends alike has the same verdict.
-    func isLike(_ other: Outcome.Essence) -> Bool { wants(other) && other.end == essence.end }
+    /// Whether another execution shows the same: of those of a kind, only one that ends alike has the same verdict, and
+    /// only one that waits for the same locks, or fewer of them, says the same.
+    func isLike(_ other: Outcome.Essence) -> Bool {
+        wants(other) && other.end == essence.end && other.deadlock & ~essence.deadlock == 0
+    }
 
     /// Whether an outcome of its trace is the one that it has.
     func wants(_ other: Outcome.Essence) -> Bool {
@@ -116,7 +119,7 @@ extension PairOfMachines {
         _ known: Witness, _ strictly: Bool, _ judgement: QuickJudgement, _ seed: ScheduleSeed
     ) -> Witness? {
         let byKind = known.likeness.isByKind
-        guard known.likeness.interests(run.essence), !byKind || run.essence.end == known.essence.end else { return nil }
+        guard !byKind || known.isLike(run.essence) else { return nil }
         CompiledSchedule(run.schedule).install()
         let other = essence(known.side.other)
         var found = known

@@ -8,7 +8,9 @@ import CKernel
 /// It starts at the cycle's task of lowest number and goes round.  Where a wait has no holder (a reader that
 /// a waiting writer keeps out waits for that writer; an event that never comes waits for nobody) the list
 /// ends, and then it holds all that wait.
-public func waitForCycle() -> [String] {
+public func waitForCycle() -> [String] { stuckTasks().map(waitLine) }
+
+private func stuckTasks() -> [Int] {
     for number in 0..<Int(kernel.nr_tasks) {
         var path: [Int] = []
         var next: Int? = number
@@ -16,13 +18,37 @@ public func waitForCycle() -> [String] {
             path.append(task)
             next = blocker(of: kernel.task(task))
         }
-        if next == number { return path.map(waitLine) }
+        if next == number { return path }
     }
-    return (0..<Int(kernel.nr_tasks)).filter { isBlocked(kernel.task($0)) }.map(waitLine)
+    return (0..<Int(kernel.nr_tasks)).filter { isBlocked(kernel.task($0)) }
+}
+
+/// What a deadlock is about, as a set: the classes of the locks that nobody will ever release, waited for or held by
+/// somebody who keeps a CPU.  Only where there is none of them, the other things that tasks wait for.  Who waits for
+/// somebody who waits himself says nothing new, but in a cycle.
+public func deadlockedOn() -> UInt64 {
+    let stuck = stuckTasks()
+    let last = stuck.filter { number in
+        !(blocker(of: kernel.task(number)).map { isBlocked(kernel.task($0)) } ?? false)
+    }
+    var (locks, others): (UInt64, UInt64) = (0, 0)
+    for number in last.isEmpty ? stuck : last {
+        let task = kernel.task(number)
+        let classes = awaitedLock(task).map { [$0] } ?? locksThatKeepItsCPU(task)
+        for lockClass in classes { locks |= 1 << UInt64(lockClass) }
+        if classes.isEmpty { others |= 1 << UInt64(waitKind(task).rawValue) }
+    }
+    return locks != 0 ? locks : others << UInt64(NR_LOCK_CLASSES.rawValue)
 }
 
 private func isBlocked(_ task: task_struct) -> Bool {
-    task.state == UInt8(TASK_WAITING.rawValue) || selfDeadlockedLock(task) != nil
+    task.state == UInt8(TASK_WAITING.rawValue) || selfDeadlockedLock(task) != nil || holder(of: task) != nil
+}
+
+/// What the task waits for: its CPU, if it could go on otherwise.
+private func waitKind(_ task: task_struct) -> wait_kind {
+    guard task.state == UInt8(TASK_WAITING.rawValue), !conditionHolds(task) else { return WAIT_CPU }
+    return wait_kind(UInt32(task.wait_kind))
 }
 
 /// `t0 waits for ptl, held by t1`.
@@ -31,17 +57,33 @@ private func waitLine(_ number: Int) -> String {
     let line = "t\(number) waits for \(waitedFor(task))"
     guard let blocker = blocker(of: task) else { return line }
     let isHolder = waitingWriter(task) == nil && holds(kernel.task(blocker), task.wait_object)
-    return line + (isHolder || blocker == number ? ", held by t\(blocker)" : ", behind t\(blocker)")
+    if isHolder && waitKind(task) != WAIT_CPU || blocker == number { return line + ", held by t\(blocker)" }
+    let locks = locksThatKeepItsCPU(task).map { String(cString: lock_class_name($0)) }
+    return line + ", behind t\(blocker)" + (locks.isEmpty ? "" : ", which holds \(locks.joined(separator: " and "))")
+}
+
+/// Who keeps a CPU for good has mostly left a lock held: the classes of those that he holds, if the task waits for nothing
+/// but its CPU.
+private func locksThatKeepItsCPU(_ task: task_struct) -> [UInt32] {
+    guard waitKind(task) == WAIT_CPU, let keeper = holder(of: task).map({ kernel.task($0) }) else { return [] }
+    return (0..<Int(keeper.nr_held_locks)).map { UInt32(keeper.held($0).pointee.class_) }
+}
+
+/// The class of the lock that the task waits for; nil if it waits for something else.
+private func awaitedLock(_ task: task_struct) -> UInt32? {
+    if let lockClass = selfDeadlockedLock(task) { return lockClass }
+    switch waitKind(task) {
+    case WAIT_SPINLOCK, WAIT_MUTEX, WAIT_LOCAL_LOCK, WAIT_RWSEM_READ, WAIT_RWSEM_WRITE:
+        // Each of these starts with its class.
+        return UInt32(task.wait_object!.assumingMemoryBound(to: UInt8.self).pointee)
+    case WAIT_PAGE_LOCK: return LOCK_page_lock.rawValue
+    default: return nil
+    }
 }
 
 private func waitedFor(_ task: task_struct) -> String {
-    if let lockClass = selfDeadlockedLock(task) { return String(cString: lock_class_name(lockClass)) }
-    switch wait_kind(UInt32(task.wait_kind)) {
-    case WAIT_SPINLOCK, WAIT_MUTEX, WAIT_LOCAL_LOCK, WAIT_RWSEM_READ, WAIT_RWSEM_WRITE:
-        // Each of these starts with its class.
-        let lockClass = task.wait_object!.assumingMemoryBound(to: UInt8.self).pointee
-        return String(cString: lock_class_name(UInt32(lockClass)))
-    case WAIT_PAGE_LOCK: return String(cString: lock_class_name(LOCK_page_lock.rawValue))
+    if let lockClass = awaitedLock(task) { return String(cString: lock_class_name(lockClass)) }
+    switch waitKind(task) {
     case WAIT_PAGE_WRITEBACK: return "the end of writeback"
     case WAIT_PTE_CHANGE: return "a page table entry to change"
     case WAIT_WORD: return "a value to change"
@@ -57,8 +99,8 @@ private func waitedFor(_ task: task_struct) -> String {
 /// Who must go on before `task` can.
 private func blocker(of task: task_struct) -> Int? {
     if selfDeadlockedLock(task) != nil { return Int(task.number) }
-    guard task.state == UInt8(TASK_WAITING.rawValue) else { return holder(of: task) }
-    switch wait_kind(UInt32(task.wait_kind)) {
+    switch waitKind(task) {
+    case WAIT_CPU: return holder(of: task)
     case WAIT_RCU: return (0..<Int(kernel.nr_tasks)).first { isReader($0, task.wait_value) }
     case WAIT_IPI:
         return (0..<Int(kernel.nr_cpus)).first {

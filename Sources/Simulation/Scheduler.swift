@@ -144,7 +144,7 @@ public func runnableTasks() -> UInt32 {
     return mask
 }
 
-private func conditionHolds(_ task: task_struct) -> Bool {
+func conditionHolds(_ task: task_struct) -> Bool {
     let object = task.wait_object
     switch wait_kind(UInt32(task.wait_kind)) {
     case WAIT_SPINLOCK: return unsafeBitCast(object!, to: spinlock_t.self).owner == 0

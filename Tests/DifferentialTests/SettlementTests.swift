@@ -89,7 +89,7 @@ extension DifferentialTests {
 
         private func entry(_ level: String, _ names: [String] = ["a"]) throws -> Docket.Entry {
             let trace = try Trace(parsing: twoMunlock, file: "test", eras: [vocabulary])
-            let essence = Outcome.Essence(end: 0, violations: 0, abi: 0, state: 0, attempts: 0)
+            let essence = Outcome.Essence(end: 0, violations: 0, deadlock: 0, abi: 0, state: 0, attempts: 0)
             let seed = ScheduleSeed(seed: 1, trace: 0, schedule: 0)
             let candidate = Candidate(side: .base, essence: essence, seed: seed)
             let witness = Witness(

@@ -225,6 +225,60 @@ extension SimulationTests {
                 waitForCycle() == ["t0 waits for mmap_lock, behind t1", "t1 waits for mmap_lock, held by t0"])
         }
 
+        @Test func aLockThatStaysHeld() {
+            let takes: TinyMachine.Program = { spin_lock(TinyMachine.lock(0)) }
+            TinyMachine.boot(takes, takes)
+            #expect(TinyMachine.run(.roundRobin) == RUN_DEADLOCK)
+            #expect(waitForCycle() == ["t1 waits for ptl, held by t0"])
+            #expect(deadlockedOn() == 1 << UInt64(LOCK_ptl.rawValue))
+        }
+
+        /// Who left a spinlock held keeps his CPU as well, and others may not even come for the lock.
+        @Test func aCPUThatStaysKept() {
+            TinyMachine.boot(
+                { spin_lock(TinyMachine.lock(0)) },
+                {
+                    down_write(TinyMachine.semaphore)
+                    yield_point("word")
+                }, { down_write(TinyMachine.semaphore) }, cpus: [0, 0, 1])
+            TinyMachine.start()
+            TinyMachine.step(1, 1, 2, 2, 0, 0)
+            #expect(TinyMachine.end == RUN_DEADLOCK)
+            #expect(
+                waitForCycle() == [
+                    "t1 waits for CPU 0, behind t0, which holds ptl", "t2 waits for mmap_lock, held by t1",
+                ])
+            #expect(deadlockedOn() == 1 << UInt64(LOCK_ptl.rawValue))
+        }
+
+        /// Who could have what he waits for, if only he could run, waits for his CPU.
+        @Test func waitingForALockThatIsFree() {
+            TinyMachine.boot(
+                {
+                    down_write(TinyMachine.semaphore)
+                    yield_point("word")
+                    up_write(TinyMachine.semaphore)
+                    spin_lock(TinyMachine.lock(0))
+                }, { down_write(TinyMachine.semaphore) }, cpus: [0, 0])
+            TinyMachine.start()
+            TinyMachine.step(0, 0, 1, 1, 0, 0)
+            #expect(TinyMachine.end == RUN_DEADLOCK)
+            #expect(waitForCycle() == ["t1 waits for CPU 0, behind t0, which holds ptl"])
+        }
+
+        /// Who waits behind somebody who waits says nothing of why.
+        @Test func whatADeadlockIsAbout() {
+            TinyMachine.boot(
+                { spin_lock(TinyMachine.lock(0)) },
+                {
+                    down_write(TinyMachine.semaphore)
+                    spin_lock(TinyMachine.lock(0))
+                }, { down_write(TinyMachine.semaphore) })
+            #expect(TinyMachine.run(.roundRobin) == RUN_DEADLOCK)
+            #expect(waitForCycle().count == 2)
+            #expect(deadlockedOn() == 1 << UInt64(LOCK_ptl.rawValue))
+        }
+
         @Test func waitingForWhatNobodyDoes() {
             TinyMachine.boot({
                 SetPageWriteback(kernel.mem_map)
@@ -232,6 +286,7 @@ extension SimulationTests {
             })
             #expect(TinyMachine.run(.roundRobin) == RUN_DEADLOCK)
             #expect(waitForCycle() == ["t0 waits for the end of writeback"])
+            #expect(deadlockedOn() == 1 << UInt64(NR_LOCK_CLASSES.rawValue + WAIT_PAGE_WRITEBACK.rawValue))
         }
 
         @Test func anEndlessLoopEnds() {
