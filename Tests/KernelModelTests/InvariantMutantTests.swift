@@ -144,6 +144,40 @@ extension KernelModelTests {
             expectBreaks(VIOLATION_leak, atRest: { _ = newPage() }, mapAndFill)
         }
 
+        @Test func leakedPageTable() {
+            expectBreaks(VIOLATION_leak, mutant: { $0.pte_free_tlb = { _, _, _ in } }) {
+                mapAndFill()
+                #expect(ops.__vm_munmap(base, length, true) == 0)
+            }
+        }
+
+        @Test func leakedVMA() {
+            expectBreaks(VIOLATION_leak, atRest: { _ = kmem_cache_zalloc(CACHE_vm_area_struct) }, mapAndFill)
+        }
+
+        /// What waits for the end of a grace period is no leak.
+        @Test func freedByRCU() {
+            let freed = { kfree_rcu(CACHE_page_table, kmem_cache_zalloc(CACHE_page_table)!) }
+            #expect(TestMachine.violations(MachineShape(), atRest: freed, mapAndFill) == 0)
+        }
+
+        @Test func countOfPageTables() {
+            expectBreaks(VIOLATION_rss, atRest: { kernel.mm_slot(0).pointee!.nr_ptes += 1 }, mapAndFill)
+        }
+
+        /// The table that a huge pmd keeps, which no pmd leads to.
+        @Test func lostDeposit() {
+            expectBreaks(
+                VIOLATION_leak, alsoBreaks: 1 << VIOLATION_rss.rawValue,
+                atRest: { kernel.mm_slot(0).pointee!.pmd_huge_pte = nil }
+            ) {
+                map(base, pages: 8)
+                #expect(ops.do_madvise(base, 8 * PAGE_SIZE, MADV_HUGEPAGE) == 0)
+                store(1, base)
+                #expect(pmd_trans_huge(pmd_offset(kernel.mm_slot(0).pointee!, base).pointee))
+            }
+        }
+
         @Test func heldAtReturn() {
             expectBreaks(
                 VIOLATION_held_at_return,

@@ -79,16 +79,6 @@ struct Census {
                 reportViolation(VIOLATION_rss, UInt(counter), UInt(bitPattern: mm.rss(counter).pointee - rss[counter]))
             }
         }
-        var tables: Int32 = 0
-        for index in 0..<Int(kernel.ptrs_per_pmd) where pmd_is_table(mm.pmd(index).pointee) {
-            tables += 1
-            let table = pmd_page_table(mm.pmd(index).pointee)
-            if !isLive(CACHE_page_table, address(table)) {
-                reportViolation(VIOLATION_freed_reachable, UInt(CACHE_page_table.rawValue), UInt(mm.number))
-            }
-        }
-        // A huge pmd keeps a table in deposit, which counts too.
-        if mm.nr_ptes < tables { reportViolation(VIOLATION_rss, UInt(NR_MM_COUNTERS.rawValue), UInt(tables)) }
     }
 
     private func countVMA(_ vma: vm_area_struct, _ rss: UnsafeMutablePointer<Int>) {

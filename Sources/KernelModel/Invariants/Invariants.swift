@@ -63,7 +63,7 @@ public let invariants: [Invariant] = [
     Invariant(
         kind: VIOLATION_bug_on.rawValue, name: "bug-on", rule: "no BUG_ON() or VM_BUG_ON() fires"),
     Invariant(
-        kind: VIOLATION_leak.rawValue, name: "leak", rule: "every page is free or has a user"),
+        kind: VIOLATION_leak.rawValue, name: "leak", rule: "every page, page table and vma is free or has a user"),
     Invariant(
         kind: VIOLATION_swap_map.rawValue, name: "swap-map",
         rule: "a swap slot's count is the entries that name it"),
@@ -88,6 +88,7 @@ public func checkInvariantsAtRest() {
         checkSwap(census)
         checkExclusive(census)
     }
+    checkObjects()
     checkLockedVMAs()
     checkTranslations()
     checkLists()
