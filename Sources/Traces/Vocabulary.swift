@@ -45,6 +45,11 @@ enum KnownOperation {
     static let read = "read"
     static let write = "write"
     static let movePages = "move_pages"
+    static let mlock2 = "mlock2"
+    /// What locks memory, until the next fork.
+    static let locks = ["mlock", mlock2, "mlockall"]
+    /// What locks or unlocks a range.
+    static let rangeLocks = ["mlock", mlock2, "munlock"]
     static let pin = "pin"
     static let unpin = "unpin"
     static let khugepaged = "khugepaged"

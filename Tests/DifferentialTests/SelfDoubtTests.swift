@@ -54,12 +54,13 @@ extension DifferentialTests {
 
         /// The schedule of a finding gives the same again, and where it does not, that is noticed.
         @Test func findingsAreRepeated() throws {
-            let campaign = try campaign("page_mlock.posted", "page_mlock.merged", traces: 200)
+            let isBroken = { (finding: Finding) in finding.direction == .new && finding.level == "invariants" }
+            let campaign = try campaign("page_mlock.posted", "page_mlock.merged", traces: 6000, until: isBroken)
             campaign.repeatFindings()
             #expect(campaign.findings.count > 1)
             #expect(campaign.findings.allSatisfy { $0.isRepeatable == true })
             #expect(campaign.findings.allSatisfy { $0.detection!.schedules > 0 })
-            let number = try #require(campaign.findings.firstIndex { $0.direction == .new && $0.level == "invariants" })
+            let number = try #require(campaign.findings.firstIndex(where: isBroken))
             let trace = campaign.findings[number].trace
             // Another schedule, the one without preemption.
             campaign.findings[number].trace = String(trace[..<(try #require(trace.range(of: "schedule\n")).lowerBound)])

@@ -247,7 +247,10 @@ extension Draft {
             (page, pages) = (border - before, before + 1 + random.below(3))
         case 1: (page, pages) = (border, table)
         case 2: page = nextTo(performer) ?? border
-        default: page = border + random.below(table)
+        default:
+            page = border + random.below(table)
+            // A file as a whole, wherever: where it can be huge, no huge page fits.
+            if let file { pages = max(pages, file.size) }
         }
         // Mostly not beyond the end of the file.
         if let file, random.chance(75) { pages = min(pages, file.size) }

@@ -166,6 +166,7 @@ extension Draft {
             case 0:
                 forks -= 1
                 append(generator.vocabulary[KnownOperation.fork], by: .process(0), to: &steps)
+                if let step = drawLockOfChild(after: steps) { steps.append(step) }
             case 1:
                 touches -= 1
                 let name = random.chance(75) ? KnownOperation.write : KnownOperation.read

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What programs do with some operations beyond single steps: they map whole page tables of files that can have huge
-// pages, use them, and move them; they let a userfaultfd watch what nothing is in yet.  Random steps alone would seldom
-// meet in such states.
+// pages, use them, and move them; they let a userfaultfd watch what nothing is in yet; they lock their memory again after a
+// fork.  Random steps alone would seldom meet in such states.
 
 import KernelModel
 
@@ -41,6 +41,8 @@ extension Draft {
             return drawCollapse(operation, process)
         case KnownOperation.register:
             return drawRegister(operation, process)
+        case let name where KnownOperation.rangeLocks.contains(name):
+            return drawWholeLock(operation, process)
         case let name where KnownOperation.watched.contains(name):
             return drawWatched(operation, process)
         default:
@@ -165,6 +167,45 @@ extension Draft {
     }
 }
 
+// MARK: - Locked memory
+
+extension Draft {
+    /// All of a mapping that has room for a huge page, which is locked and unlocked as a whole: a part of it would
+    /// have to be split off.
+    private mutating func drawWholeLock(_ operation: Operation, _ process: Int) -> Step? {
+        guard let (_, mapping) = drawTableInUse(process), random.chance(50) else { return nil }
+        var step = Step(operation, [mapping.base, .value(mapping.pages * pageSize)])
+        if let names = operation.flags { step.arguments.append(.value(random.chance(50) ? names.onFault : 0)) }
+        return step
+    }
+
+    /// Locks are not inherited, so a child of somebody who has locked memory mostly locks it, too, perhaps only what it
+    /// will touch.
+    mutating func drawLockOfChild(after steps: [SetupStep]) -> SetupStep? {
+        guard let fork = steps.last?.step, let number = fork.operation.createdProcess,
+            case .value(let child) = fork.arguments[number],
+            let lock = steps.last(where: { $0.performer == .process(0) && $0.step.operation.locks })?.step,
+            random.chance(70)
+        else { return nil }
+        return SetupStep(.process(child), random.chance(50) ? lock : onFault(lock) ?? lock)
+    }
+
+    /// The same for pages that are there, and later for those that are touched.
+    private func onFault(_ lock: Step) -> Step? {
+        if let names = lock.operation.flags, case .value(let flags)? = lock.arguments.last {
+            var step = lock
+            step.arguments[step.arguments.count - 1] = .value(flags | names.onFault)
+            return step
+        }
+        guard let mlock2 = generator.vocabulary[KnownOperation.mlock2], let names = mlock2.flags else { return nil }
+        return Step(mlock2, lock.arguments + [.value(names.onFault)])
+    }
+}
+
+extension [NamedValue] {
+    fileprivate var onFault: Int { first { $0.name.hasSuffix("ONFAULT") }?.value ?? 0 }
+}
+
 // MARK: - userfaultfd
 
 extension Draft {
@@ -277,6 +318,8 @@ extension AddressSpaceSketch.Watch {
 }
 
 extension Operation {
+    fileprivate var locks: Bool { KnownOperation.locks.contains(name) }
+
     /// The flags that its last argument has.
     fileprivate var flags: [NamedValue]? {
         if case .flags(let names)? = parameters.last?.domain { names } else { nil }
