@@ -28,7 +28,7 @@ struct MutateCommand: ParsableCommand {
     @Option(help: "The seed that traces and schedules are drawn from.")
     var seed = CampaignConfiguration.defaultSeed
 
-    @Option(help: "How many mutants run side by side.")
+    @Option(help: "How many worker processes share the traces of each mutant.")
     var jobs = 1
 
     @Option(help: "The least share of mutants that must be noticed, in percent, for exit status 0.")
@@ -51,15 +51,12 @@ struct MutateCommand: ParsableCommand {
         let equivalent = try EquivalentMutants(beside: file, of: mutants)
         let family = try commandLineCatalog.family(String(variant.prefix { $0 != "/" }))
         var score = MutationScore(file: file, variant: variant, traces: traces)
-        let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
+        let folder = try TemporaryFolder()
         for (number, mutant) in mutants.enumerated() {
-            let path = folder.appending(path: "\(number).c").path
-            try withIncludes(mutant.text).write(toFile: path, atomically: true, encoding: .utf8)
+            try folder.write(withIncludes(mutant.text), to: "\(number).c")
             var result = MutationScore.Result(name: mutant.name, rule: mutant.rule, equivalent: equivalent[mutant.name])
             do {
-                result.note(try run(PairToRun("\(variant)..\(path)", in: family)))
+                result.note(try run(PairToRun("\(variant)..\(folder.path)/\(number).c", in: family)))
             } catch is UserVariantError {
                 result.fate = .doesNotCompile
             }
