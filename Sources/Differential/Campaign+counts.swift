@@ -11,7 +11,7 @@ extension Campaign {
     /// The level `events` or `cost`: what was done differs although the outcome is the same.
     func noteCounts(_ level: Level, _ seed: ScheduleSeed, _ trace: Trace) {
         let picture = Picture(pair, seed)
-        for event in eventKinds(level) {
+        for event in eventNumbers(level) {
             guard let difference = EventDifference(event, picture.events.base, picture.events.patched) else { continue }
             let name = eventName(event)
             note(
@@ -42,11 +42,6 @@ extension Campaign {
         var finding = finding
         if let claim { finding.isExpected(by: claim) }
         merge(finding) { seed.strategy().install() }
-    }
-
-    func eventKinds(_ level: Level) -> Range<Int> {
-        let firstOfCost = Int(EVENT_lock.rawValue)
-        return level == .events ? 0..<firstOfCost : firstOfCost..<Int(NR_EVENT_KINDS.rawValue)
     }
 
     /// - Parameter side: the one that breaks them under the schedule at hand.

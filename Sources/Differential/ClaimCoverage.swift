@@ -68,7 +68,7 @@ extension Picture {
         let directions: [Finding.Direction]
         switch condition.level {
         case .events, .cost:
-            let event = (0..<Int(NR_EVENT_KINDS.rawValue)).first { eventName($0) == condition.subject }
+            let event = eventNumbers(condition.level).first { eventName($0) == condition.subject }
             let difference = event.flatMap { EventDifference($0, events.base, events.patched) }
             directions = difference.map { [$0.direction] } ?? []
         case .abi, .state:

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What one execution did, as a multiset: which task did what to which object, with what result, how often.
-// The order of independent steps is no part of it.
+// The order of independent steps is no part of it.  Beside it, what /proc/vmstat counts, which names neither.
 
 import CKernel
 import KernelModel
 import Simulation
+import VariantKit
 
 struct EventTally {
     /// One thing done.  What `object` and `value` are is the event's.
@@ -20,8 +21,11 @@ struct EventTally {
     /// By event, how often each thing was done.  For look-ups and sums only: its order means nothing.
     private var counts: [UInt8: [Key: Int]] = [:]
 
-    /// Sums up what the log of the run that has just ended holds.
+    /// Sums up what the log and the counters of the run that has just ended hold.
     init(ofLog: Void) {
+        for item in vmEventNames.indices where kernel.event(item).pointee != 0 {
+            counts[UInt8(vmEvent(item)), default: [:]][Key.sum] = Int(kernel.event(item).pointee)
+        }
         for number in 0..<Int(scheduler.nr_log) {
             let entry = scheduler.log![number]
             // The machine comes to rest in a task of its own.
@@ -44,11 +48,25 @@ struct EventTally {
 }
 
 extension EventTally.Key {
+    /// Nobody in particular, nothing in particular.
+    static let sum = EventTally.Key(task: .max, object: 0, value: 0)
+
     /// How an attempt ended.
     var error: Int { Int(Int64(bitPattern: value)) }
 }
 
-func eventName(_ event: Int) -> String { String(cString: event_kind_name(UInt32(event))!) }
+/// The events of a level, by number: an `event_kind`, or one that /proc/vmstat counts.
+func eventNumbers(_ level: Level) -> [Int] {
+    let (firstOfCost, kinds) = (Int(EVENT_lock.rawValue), Int(NR_EVENT_KINDS.rawValue))
+    return level == .cost ? Array(firstOfCost..<kinds) : Array(0..<firstOfCost) + vmEventNames.indices.map(vmEvent)
+}
+
+/// The number of a `vm_event_item`.
+private func vmEvent(_ item: Int) -> Int { Int(NR_EVENT_KINDS.rawValue) + item }
+
+func eventName(_ event: Int) -> String {
+    event_kind_name(UInt32(event)).map { String(cString: $0) } ?? vmEventNames[event - Int(NR_EVENT_KINDS.rawValue)]
+}
 
 /// The name of a negative error number that an attempt can end with.
 private func errorName(_ error: Int) -> String {
@@ -77,7 +95,7 @@ struct EventDifference {
         let name = eventName(event)
         let (less, more) = (before.values.reduce(0, +), after.values.reduce(0, +))
         direction = less > more ? .lost : .new
-        let differing = Set(before.keys).union(after.keys).filter { before[$0] != after[$0] }.sorted()
+        let differing = Set(before.keys).union(after.keys).filter { before[$0] != after[$0] && $0 != .sum }.sorted()
         lines =
             ["- \(name): \(less)", "+ \(name): \(more)"]
             + differing.prefix(EventDifference.details).map { key in

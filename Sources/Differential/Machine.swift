@@ -49,6 +49,7 @@ public final class Machine {
         setupTask.op = 0
         // What the set-up did is no part of an outcome; what it broke is.
         kernel.tally.pointee = tally(events: 0, cost: 0)
+        for item in vmEventNames.indices { kernel.event(item).pointee = 0 }
         kernel.attempts = 0
         kernel.steps = 0
         arena.keepAsTemplate()

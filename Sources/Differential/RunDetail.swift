@@ -89,7 +89,7 @@ extension StateTree {
     fileprivate mutating func events() {
         enter("events", 0)
         for event in 0..<Int(NR_EVENT_KINDS.rawValue) where kernel.event_count(event).pointee != 0 {
-            field(String(cString: event_kind_name(UInt32(event))!), "\(kernel.event_count(event).pointee)")
+            field(eventName(event), "\(kernel.event_count(event).pointee)")
         }
         leave()
     }

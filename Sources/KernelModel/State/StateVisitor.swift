@@ -274,15 +274,3 @@ private struct StateWalk {
         visitor.leave()
     }
 }
-
-public func nodeStatName(_ item: Int) -> StaticString {
-    let names: [StaticString] = nodeStatNames
-    return names[item]
-}
-
-private let nodeStatNames: [StaticString] = [
-    "nr_inactive_anon", "nr_active_anon", "nr_inactive_file", "nr_active_file", "nr_unevictable", "nr_mlock",
-    "nr_isolated_anon", "nr_isolated_file", "nr_anon_mapped", "nr_file_mapped", "nr_file_pages", "nr_shmem",
-    "nr_anon_thps", "nr_shmem_thps", "nr_file_thps", "nr_shmem_pmdmapped", "nr_file_pmdmapped", "nr_file_dirty",
-    "nr_writeback",
-]

@@ -143,7 +143,7 @@ struct ClaimsParser {
         let names: [String]
         switch level {
         case .abi: names = Era.all.flatMap { $0.operations.map(\.name) }
-        case .events: names = (0..<first).map { String(cString: event_kind_name($0)!) }
+        case .events: names = (0..<first).map { String(cString: event_kind_name($0)!) } + vmEventNames
         case .cost: names = (first..<UInt32(NR_EVENT_KINDS.rawValue)).map { String(cString: event_kind_name($0)!) }
         case .state:
             guard word.text.contains(".") else { throw words.unexpected(word, "a field such as process.nr_ptes") }

@@ -210,8 +210,8 @@ struct violation {
 	EVENT(mmu_notifier_range_start) EVENT(mmu_notifier_range_end) EVENT(mmu_notifier_range)      \
 	EVENT(mmu_notifier_young) EVENT(mmu_notifier_release) EVENT(tlb_flush) EVENT(lru_drain)      \
 	EVENT(migrate)  /* an attempt to migrate a page: see noteAttempt() */              \
-	EVENT(lock) EVENT(pte_visit) EVENT(vma_visit) EVENT(access)                                  \
-	EVENT(userfault) /* a fault that userfaultfd reports: address and VM_UFFD_* */
+	EVENT(userfault) /* a fault that userfaultfd reports: address and VM_UFFD_* */               \
+	EVENT(lock) EVENT(pte_visit) EVENT(vma_visit) EVENT(access) /* from here on: cost */
 
 enum event_kind {
 #define EVENT(name) EVENT_##name,
