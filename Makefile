@@ -20,6 +20,8 @@ NAMED_TRACES := $(wildcard Fixtures/explore/*.trace)
 MUTATED := munlock-split/page_mlock.fixed:Variants/MunlockSplit/refactors/page_mlock_fixed.c \
 	mlock-drain/drained:Variants/MlockDrain/refactors/remove_migration_pte.c \
 	retract-page-tables/new:Variants/RetractPageTables/C/retract_page_tables_new.c
+# For `make mutants`: traces run on each that nothing is noticed of.
+MUTANT_TRACES := 30000
 # For `make ground-truth`: with how many seeds each case is looked for, how long with each, and how many schedules of
 # each control are run.
 SEEDS := 10
@@ -84,7 +86,7 @@ refactors: build
 # How many small mistakes in the families' functions are noticed.
 mutants: build
 	status=0; for item in $(MUTATED); do \
-		$(MMDIFF) mutate $${item%%:*} $${item#*:} || status=1; \
+		$(MMDIFF) mutate $${item%%:*} $${item#*:} --traces $(MUTANT_TRACES) || status=1; \
 	done; exit $$status
 
 format:

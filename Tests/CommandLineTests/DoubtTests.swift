@@ -50,7 +50,7 @@ import Testing
 
     /// A blind oracle finds nothing; were it not for the canary, that would be taken for equality.
     @Test func aSilentCanaryIsStatus125() throws {
-        let arguments = ["--pair", "page_mlock.posted..page_mlock.merged", "--traces", "200"]
+        let arguments = ["--pair", "page_mlock.posted..page_mlock.merged", "--traces", "1200"]
         #expect(try run(arguments[0], arguments[1], arguments[2], arguments[3]).status == 1)
         let end = try run(arguments[0], arguments[1], arguments[2], arguments[3], "--blind")
         #expect(end.status == 125)

@@ -35,11 +35,11 @@ import Testing
             """
             control same munlock-split page_mlock.fixed..page_mlock.fixed
             control other munlock-split page_mlock.fixed..page_mlock.merged
-            """, "--control-schedules", "4000", "--only", "other", "--json")
+            """, "--control-schedules", "30000", "--only", "other", "--json")
         let controls = try #require((try end.json() as? [String: Any])?["controls"] as? [[String: Any]])
         #expect(controls.count == 1)
         #expect(try #require(controls[0]["alarms"] as? [String]).contains { $0.contains("held-at-return") })
-        #expect(try #require(controls[0]["schedules"] as? Int) >= 4000)
+        #expect(try #require(controls[0]["schedules"] as? Int) >= 30000)
     }
 
     @Test(arguments: [

@@ -30,6 +30,8 @@ import Testing
             {
                 if (page_mapcount(page) > 1)
                     page_mlock(page);
+                if (!PageMlocked(page))
+                    count_vm_events(UNEVICTABLE_PGMUNLOCKED, thp_nr_pages(page));
                 putback_lru_page(page);
                 if (0)
                     frob();
