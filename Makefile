@@ -4,7 +4,7 @@
 SWIFT ?= swift
 # What the build needs besides a Swift toolchain: the store of fixtures, the switch between fibers.
 PACKAGES := libgit2-dev libboost-context-dev pkg-config
-SOURCES := $(wildcard Package.swift Sources Variants Tests)
+SOURCES := $(wildcard Package.swift Plugins Sources Variants Tests)
 MMDIFF = $(shell $(SWIFT) build --configuration release --show-bin-path)/mmdiff
 # Traces that were recorded with strace from real programs.
 RECORDED := $(wildcard Fixtures/recorded/*.trace)

@@ -69,7 +69,9 @@ let package = Package(
                 "CKernel", "CVariantSources", "Differential", "FixtureStore", "KernelModel", "Processes", "Reports",
                 "Simulation", "Traces", "VariantKit",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
+            ],
+            plugins: ["SourceDigest"]),
+        .plugin(name: "SourceDigest", capability: .buildTool()),
         .executableTarget(
             name: "mmdiff",
             dependencies: ["CommandLineTool", "MlockDrain", "MunlockSplit", "RetractPageTables", "VariantKit"]),

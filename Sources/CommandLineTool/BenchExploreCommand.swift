@@ -36,13 +36,17 @@ struct BenchExplore: ParsableCommand {
             let name = URL(filePath: path).deletingPathExtension().lastPathComponent
             jobs.append(BenchExploreJob(name: name, trace: try readTrace(path).text, limit: limit))
         }
-        let recorded = try? recordedBuild(for: "bench explore")
         var report = BenchExploreReport()
+        var recorded: String?
+        do {
+            recorded = try recordedBuild(for: "all but depth-first search")
+        } catch let error as InputError {
+            report.remarks.append("\(error)")
+        }
         for job in jobs {
             report.searches += try runJob(.benchExplore(job)) as [SearchFigures]
             if let recorded { report.searches += try runJob(.benchExplore(job), by: recorded) as [SearchFigures] }
         }
-        if recorded == nil { report.remarks.append("no build that records accesses: make explore-build makes it") }
         if let spin = try Spin(steps: steps) {
             report.spin = [try spin.measure(reduced: false), try spin.measure(reduced: true)]
         } else {

@@ -8,6 +8,8 @@ import Processes
 enum WorkerJob: Codable {
     /// Sends the text back: for `mmdiff doctor`.
     case echo(String)
+    /// Says which build it is.
+    case identity
     case campaign(CampaignJob)
     case doubt(DoubtJob)
     case replay(ReplayJob)
@@ -25,6 +27,7 @@ struct WorkerCommand: ParsableCommand {
         Worker.main { (worker: Worker, job: WorkerJob) in
             switch job {
             case .echo(let text): try worker.send(text)
+            case .identity: try worker.send(BuildIdentity.own)
             case .campaign(let campaign): try campaign.run(worker)
             case .doubt(let doubt): try doubt.run(worker)
             case .replay(let replay): try replay.run(worker)
