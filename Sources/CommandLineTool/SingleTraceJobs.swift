@@ -15,9 +15,7 @@ struct ReplayJob: Codable {
 
     func run(_ worker: Worker) throws {
         worker.begin("a replay")
-        let era = try commandLineCatalog.era(of: pair)
-        let trace = try CommandLineTool.trace(self.trace.utf8, in: era)
-        let variant = try commandLineCatalog.load(pair, era: trace.era).patched
+        let (trace, _, variant) = try pair.read(self.trace)
         guard let replay = try Replay(trace, on: variant, vocabulary: trace.vocabulary) else { throw SetupFailure() }
         try worker.send(replay)
     }
@@ -31,9 +29,7 @@ struct ExploreJob: Codable {
 
     func run(_ worker: Worker) throws {
         worker.begin("an exploration")
-        let era = try commandLineCatalog.era(of: pair)
-        let trace = try CommandLineTool.trace(self.trace.utf8, in: era)
-        let (base, patched) = try commandLineCatalog.load(pair, era: trace.era)
+        let (trace, base, patched) = try pair.read(self.trace)
         let compiled = try CompiledTrace(trace, trace.vocabulary)
         let machines = try PairOfMachines(base: base, patched: patched)
         let exploration = Exploration(machines, compiled, plan) { worker.progress() }
@@ -53,15 +49,22 @@ struct ShrinkJob: Codable {
 
     func run(_ worker: Worker) throws {
         worker.begin("the cutting down of a trace")
-        let era = try commandLineCatalog.era(of: pair)
-        let trace = try CommandLineTool.trace(self.trace.utf8, in: era)
-        let (base, patched) = try commandLineCatalog.load(pair, era: trace.era)
+        let (trace, base, patched) = try pair.read(self.trace)
         let machines = try PairOfMachines(base: base, patched: patched)
         var budget = SettlementBudget()
         budget.shrinking = self.budget
         let shrinking = try machines.shrink(trace, trace.vocabulary, claims: claims, seed: seed, budget: budget)
         guard let shrinking else { throw SetupFailure() }
         try worker.send(shrinking)
+    }
+}
+
+extension CompiledPair {
+    /// A trace for this pair, as the user gave it, and the two variants, loaded.
+    fileprivate func read(_ text: String) throws -> (trace: Trace, base: Variant, patched: Variant) {
+        let trace = try CommandLineTool.trace(text.utf8, in: try commandLineCatalog.era(of: self))
+        let (base, patched) = try commandLineCatalog.load(self, era: trace.era)
+        return (trace, base, patched)
     }
 }
 

@@ -52,8 +52,19 @@ public struct Exploration: Codable, Sendable {
         public var complete = false
         /// The most preemptions of a schedule; nil if no bound kept one from being run.
         public var preemptionBound: Int?
+        /// The schedules, or states, at which it was ended; nil if it came to its end.
+        public var limit: Int?
 
         public init(mode: SearchMode) { self.mode = mode }
+
+        init(_ plan: SearchPlan, _ result: SearchResult) {
+            mode = plan.mode
+            (schedules, steps, complete) = (result.schedules, result.steps, result.complete)
+            redundant = mode == .reduced ? result.redundant : nil
+            states = mode == .stateful ? result.states : nil
+            preemptionBound = mode == .bounded && !result.unbounded ? plan.preemptions : nil
+            limit = complete ? nil : plan.limit
+        }
     }
 
     /// An outcome that a side has.
@@ -84,7 +95,9 @@ public struct Exploration: Codable, Sendable {
     public var patched: Search
     /// In the order of their discovery, the base's first.
     public var states: [State]
+}
 
+extension Exploration {
     /// Searches both sides; nil if the trace's set-up does not run.
     ///
     /// - Parameter progress: called at the end of each schedule.
@@ -119,23 +132,15 @@ public func search(
 ///
 /// - Parameter visit: looks at it at the end of each execution; false ends the search.
 public func search(_ arena: Arena, _ plan: SearchPlan, visit: (run_end) -> Bool) -> Exploration.Search {
-    var search = Exploration.Search(mode: plan.mode)
     switch plan.mode {
-    case .depthFirst, .bounded:
-        let bound = plan.mode == .bounded ? plan.preemptions : nil
-        let result = DepthFirstSearch(arena).run(preemptionBound: bound, schedules: plan.limit, visit: visit)
-        (search.schedules, search.steps, search.complete) = (result.schedules, result.steps, result.complete)
-        search.preemptionBound = result.unbounded ? nil : bound
-    case .reduced:
-        let result = PartialOrderReduction(arena).run(schedules: plan.limit, visit: visit)
-        (search.schedules, search.steps, search.complete) = (result.schedules, result.steps, result.complete)
-        search.redundant = result.redundant
-    case .stateful:
-        let result = StatefulSearch(arena).run(states: plan.limit, visit: visit)
-        (search.schedules, search.steps, search.complete) = (result.schedules, result.steps, result.complete)
-        search.states = result.states
+    case .depthFirst: .init(plan, DepthFirstSearch(arena).run(schedules: plan.limit, visit: visit))
+    case .bounded:
+        .init(
+            plan,
+            DepthFirstSearch(arena).run(preemptionBound: plan.preemptions, schedules: plan.limit, visit: visit))
+    case .reduced: .init(plan, PartialOrderReduction(arena).run(schedules: plan.limit, visit: visit))
+    case .stateful: .init(plan, StatefulSearch(arena).run(states: plan.limit, visit: visit))
     }
-    return search
 }
 
 private struct Collector {

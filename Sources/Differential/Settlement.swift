@@ -107,7 +107,7 @@ extension PairOfMachines {
 
     private struct Searched {
         var bound: Int
-        var result: DepthFirstSearch.Result
+        var result: SearchResult
     }
 
     /// Runs all schedules of the other side with as many preemptions as the witness has.
@@ -160,7 +160,7 @@ extension PairOfMachines {
     /// Runs every schedule of one side of the loaded trace within a bound, until one has the outcome that is wanted.
     private func outcomes(
         _ side: Side, bound: Int, schedules: Int, until isWanted: (Outcome.Essence) -> Bool
-    ) -> (schedule: Schedule?, result: DepthFirstSearch.Result) {
+    ) -> (schedule: Schedule?, result: SearchResult) {
         let machine = self[side]
         var found: Schedule?
         machine.useTrace()

@@ -10,7 +10,7 @@ import Glibc
 public var recordsAccesses: Bool { accesses_are_recorded() }
 
 /// What a step read and wrote.
-struct Footprint {
+struct Footprint: Equatable {
     /// By words of eight bytes, ascending: the word's number, the bytes read, the bytes written.
     private(set) var accesses: [UInt64] = []
     private(set) var task: Int
@@ -48,6 +48,21 @@ struct Footprint {
         return false
     }
 
+    /// What it does that another one does not; nil if there is nothing.
+    func exceeding(_ other: Footprint) -> Footprint? {
+        var more = self
+        more.endsRun = endsRun && !other.endsRun
+        more.accesses.removeAll(keepingCapacity: true)
+        var j = 0
+        for access in accesses {
+            while j < other.accesses.count && other.accesses[j] >> 16 < access >> 16 { j += 1 }
+            let known = j < other.accesses.count && other.accesses[j] >> 16 == access >> 16 ? other.accesses[j] : 0
+            let bytes = access & ~known & 0xffff
+            if bytes != 0 { more.accesses.append(access & ~0xffff | bytes) }
+        }
+        return more.endsRun || !more.accesses.isEmpty ? more : nil
+    }
+
     /// Adds what the same step did in another case of it, or in its beginning.
     mutating func formUnion(_ other: Footprint) {
         endsRun = endsRun || other.endsRun
@@ -73,6 +88,20 @@ struct Footprint {
     }
 }
 
+/// For each task a hash of all that it has read since its op began, with where it lay.  Its local variables, and so what it
+/// does next, are a function of that, of the op, and of the memory that it reads next.
+struct TaskReads {
+    private var hashes = SIMD8<UInt64>()
+
+    subscript(number: Int) -> UInt64 { hashes[number] }
+
+    /// Adds what `task` has read in the recording that has just ended; it began in that op.
+    mutating func add(_ task: task_struct, since op: UInt16) {
+        let number = Int(task.number)
+        hashes[number] = task.op == op ? mix(hashes[number] ^ recorded_reads()) : recorded_reads()
+    }
+}
+
 /// A hash of the machine in `arena`, to which the recording is attached: of all memory by which anything is decided.
 public func stateHash(_ arena: Arena) -> UInt64 {
     for number in 0..<Int(kernel.nr_tasks) { clearUnusedFrame(kernel.task(number)) }
@@ -95,11 +124,17 @@ public func attachRecording(_ arena: Arena) {
     }
 }
 
-/// Begins the recording of a step of task `number`.  What let the task go on is part of it: whoever changes that
-/// must not change places with the step.
-func startRecording(_ number: Int) {
-    recording_start()
-    _ = isRunnable(kernel.task(number))
+/// Lets `task` go on, and tells what it has done.
+///
+/// - Parameter beginning: what the step had done before, if this is not its beginning.
+func recordedStep(of task: task_struct, after beginning: Footprint? = nil) -> Footprint {
+    let number = Int(task.number)
+    if beginning == nil { startRecording(number) } else { recording_start() }
+    resume(number)
+    recording_stop()
+    var footprint = Footprint(of: number, endsRun: kernel.run_end != UInt8(RUN_GOES_ON.rawValue))
+    if let beginning { footprint.formUnion(beginning) }
+    return footprint
 }
 
 /// What keeps a task from going on.
@@ -107,4 +142,11 @@ func recordedWait(_ number: Int) -> Footprint {
     startRecording(number)
     recording_stop()
     return Footprint(of: number, endsRun: false)
+}
+
+/// Begins the recording of a step of task `number`.  What let the task go on is part of it: whoever changes that
+/// must not change places with the step.
+private func startRecording(_ number: Int) {
+    recording_start()
+    _ = isRunnable(kernel.task(number))
 }

@@ -38,6 +38,8 @@ final class HappensBefore {
     private var steps: [Step] = []
     private var clocks: [Clock] = []
     private var records: [Record] = []
+    /// Steps that may end the run: all others come before or after them.
+    private var ends: [Int] = []
     /// By word, its last record; -1: none.
     private let latest: UnsafeMutablePointer<Int32>
     private static let words = Arena.capacity / 8
@@ -65,6 +67,7 @@ final class HappensBefore {
     func removeLast() {
         let step = steps.removeLast()
         clocks = step.before
+        if ends.last == steps.count { ends.removeLast() }
         while records.count > step.firstRecord {
             let record = records.removeLast()
             latest[Int(record.word)] = record.previous
@@ -81,6 +84,7 @@ final class HappensBefore {
         let found = races(of: task, clock, rivals, enabledAt: enabledAt)
         steps.append(Step(task: task, clock: clock, before: clocks, firstRecord: records.count))
         clocks[task] = clock
+        if footprint.endsRun { ends.append(steps.count - 1) }
         for access in footprint.accesses {
             let word = Int(access >> 16)
             records.append(
@@ -118,6 +122,9 @@ final class HappensBefore {
                 clock = pointwiseMax(clock, steps[step].clock)
                 if !comesBefore(step, before) { rivals.append(step) }
             }
+        } else if let end = ends.last, !comesBefore(end, before) {
+            clock = pointwiseMax(clock, steps[end].clock)
+            rivals.append(end)
         }
         for access in footprint.accesses {
             let (read, written) = (UInt8(access >> 8 & 0xff), UInt8(access & 0xff))

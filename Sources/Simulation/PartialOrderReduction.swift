@@ -13,25 +13,22 @@ import CRecording
 ///
 /// It needs a build that records accesses.
 public final class PartialOrderReduction {
-    /// What a search did.
-    public struct Result: Sendable, Equatable {
-        /// Complete executions.
-        public var schedules = 0
-        /// Executions left because all that could go on had been covered.
-        public var redundant = 0
-        /// Steps taken; those before a state that it went back to are not counted again.
-        public var steps = 0
-        /// Whether a schedule of each kind was run.
-        public var complete = true
-    }
-
     /// A place within a step where a task may go on on another CPU.
     struct Choice {
         var snapshot: Snapshots.Position
         var untried: UInt32
         var decisions: UInt32
-        /// What the step had done before.
-        var beginning: Footprint
+        /// The step, and what it had done before.
+        var step: Step
+    }
+
+    /// A step that is being taken.
+    struct Step {
+        /// Where it began, and on which CPUs it has gone on.
+        var place: UInt64
+        /// What it has done so far; nil: nothing.
+        var footprint: Footprint?
+        var reads: TaskReads
     }
 
     /// A state on the way of the current execution, and the step that was taken from it.
@@ -46,14 +43,15 @@ public final class PartialOrderReduction {
         var sleepers: [Footprint]
         /// Decisions recorded before.
         var decisions: UInt32
-        /// Who stood here, and whether it would be preempted.
+        /// Who stood here; nil at the start.
         var current: UInt8?
-        var canGoOn: Bool
+        var reads: TaskReads
 
         // The step.
         var task = 0
+        /// What it did.
         var footprint: Footprint?
-        /// Of all CPUs that it has gone on on so far.
+        /// What it may do, on all CPUs that it has gone on on so far.
         var footprints: Footprint?
         var choices: [Choice] = []
         /// It went on on a CPU that was chosen for it.
@@ -66,6 +64,8 @@ public final class PartialOrderReduction {
     /// Has both orders of two steps tried that are called independent.
     public var commutation: CommutationOracle?
     private let past = HappensBefore()
+    private var known = KnownSteps()
+    private var reads = TaskReads()
 
     public init(_ arena: Arena) {
         precondition(recordsAccesses, "the plain build does not know what a step touches")
@@ -78,14 +78,24 @@ public final class PartialOrderReduction {
     /// - Parameters:
     ///   - schedules: how many executions to begin at most, redundant ones included.
     ///   - visit: looks at the machine at the end of each; false ends the search.
-    public func run(schedules limit: Int, visit: (run_end) -> Bool) -> Result {
-        var result = Result()
+    public func run(schedules limit: Int, visit: (run_end) -> Bool) -> SearchResult {
+        var result = SearchResult()
+        known.removeAll()
+        repeat {
+            result.complete = goThrough(limit, &result, visit)
+        } while result.complete && known.haveChanged()
+        return result
+    }
+
+    /// Runs the schedules that are needed as far as is known; false if it was not all.
+    private func goThrough(_ limit: Int, _ result: inout SearchResult, _ visit: (run_end) -> Bool) -> Bool {
         startExploration(arena, stepwise: true)
         defer { scheduler.stepwise = 0 }
         attachRecording(arena)
         snapshots.removeAll()
         nodes.removeAll(keepingCapacity: true)
         past.reset(tasks: Int(kernel.nr_tasks))
+        reads = TaskReads()
         enter(sleepers: [])
         while true {
             while nodes.last!.backtrack != 0 {
@@ -100,10 +110,7 @@ public final class PartialOrderReduction {
                 more = visit(run_end(UInt32(kernel.run_end)))
             }
             let isLeft = backtrack()
-            guard more && isLeft && result.schedules + result.redundant < limit else {
-                result.complete = more && !isLeft
-                return result
-            }
+            guard more && isLeft && result.schedules + result.redundant < limit else { return more && !isLeft }
             goOnFromChoice()
             result.steps += 1
         }
@@ -113,26 +120,20 @@ public final class PartialOrderReduction {
 
     /// The machine is in a new state.
     private func enter(sleepers: [Footprint]) {
-        var enabled: UInt32 = 0
-        if kernel.run_end == UInt8(RUN_GOES_ON.rawValue) {
-            enabled = runnableTasks()
-            while enabled == 0 {
-                triesWaiting()
-                guard endStandstill() else { break }
-                past.joinAll()
-                enabled = runnableTasks()
-            }
-        }
         let asleep = sleepers.reduce(UInt32(0)) { $0 | 1 << UInt32($1.task) }
+        var enabled: UInt32 = 0
+        while kernel.run_end == UInt8(RUN_GOES_ON.rawValue) {
+            enabled = runnableTasks()
+            if enabled & ~asleep == 0 { tryWaiting(besides: enabled) }
+            guard enabled == 0, endStandstill() else { break }
+            past.joinAll()
+        }
         let candidates = enabled & ~asleep
         let current = nodes.isEmpty ? nil : kernel.current
         var node = Node(
             snapshot: candidates & (candidates &- 1) != 0 ? snapshots.save() : nil, enabled: enabled, asleep: asleep,
-            sleepers: sleepers, decisions: scheduler.nr_decisions, current: current?.number,
-            canGoOn: current?.state == UInt8(TASK_RUNNABLE.rawValue))
-        // Going on with who runs keeps the first schedule easy to read.
-        let own: UInt32 = current.map { 1 << UInt32($0.number) } ?? 0
-        node.backtrack = candidates & own != 0 ? own : candidates & (0 &- candidates)
+            sleepers: sleepers, decisions: scheduler.nr_decisions, current: current?.number, reads: reads)
+        node.backtrack = firstChoice(candidates, current)
         nodes.append(node)
     }
 
@@ -142,32 +143,33 @@ public final class PartialOrderReduction {
         let task = nodes[node].backtrack.trailingZeroBitCount
         nodes[node].task = task
         nodes[node].choseCPU = false
-        if let current = nodes[node].current {
-            if task != Int(current) { recordDecision(kernel.task(Int(current)), UInt8(task), !nodes[node].canGoOn) }
-        } else {
-            recordStart(task)
-        }
-        startRecording(task)
-        resume(task)
-        finishStep(after: nil)
+        goOn(to: task, from: nodes[node].current.map { kernel.task(Int($0)) })
+        finish(Step(place: place(of: task), reads: reads))
     }
 
-    /// The task stands at a yield point, or where it may move to another CPU.
-    private func finishStep(after beginning: Footprint?) {
+    /// Where the next step of task `number` begins, as `KnownSteps` tells it.
+    private func place(of number: Int) -> UInt64 {
+        mix(reads[number] ^ UInt64(number) << 32 ^ UInt64(kernel.task(number).op) << 40)
+    }
+
+    /// Lets the task go on up to its next yield point; where it may move to another CPU, it stays first.
+    private func finish(_ begun: Step) {
         let node = nodes.count - 1
         let task = kernel.task(nodes[node].task)
-        var footprint = recordedStep(task, after: beginning)
+        var step = begun
+        perform(&step, task)
         while kernel.run_end == UInt8(RUN_GOES_ON.rawValue) && task.choosing_cpu != 0 {
             nodes[node].choseCPU = true
             nodes[node].choices.append(
                 Choice(
                     snapshot: snapshots.save(), untried: otherCPUs(task), decisions: scheduler.nr_decisions,
-                    beginning: footprint))
-            recording_start()
-            resume(nodes[node].task)
-            footprint = recordedStep(task, after: footprint)
+                    step: step))
+            step.place = mix(step.place ^ UInt64(task.cpu))
+            perform(&step, task)
         }
-        nodes[node].footprint = footprint
+        reads = step.reads
+        nodes[node].footprint = step.footprint!
+        let footprint = known.add(step.footprint!, at: step.place)
         if nodes[node].footprints == nil {
             nodes[node].footprints = footprint
         } else {
@@ -176,24 +178,25 @@ public final class PartialOrderReduction {
         commutation?.check(self)
         for race in past.append(footprint, enabledAt: { nodes[$0].enabled }) { reverse(race) }
         // What the others would have done is lost.
-        if footprint.endsRun { nodes[node].backtrack |= nodes[node].enabled & ~nodes[node].asleep }
+        if step.footprint!.endsRun { nodes[node].backtrack |= nodes[node].enabled & ~nodes[node].asleep }
         enter(sleepers: nodes[node].sleepers.filter { $0.task != nodes[node].task && !$0.conflicts(with: footprint) })
     }
 
-    private func recordedStep(_ task: task_struct, after beginning: Footprint?) -> Footprint {
-        recording_stop()
-        var footprint = Footprint(
-            of: Int(task.number), endsRun: kernel.run_end != UInt8(RUN_GOES_ON.rawValue))
-        if let beginning { footprint.formUnion(beginning) }
-        return footprint
+    /// Lets the task go on from where it stands.
+    private func perform(_ step: inout Step, _ task: task_struct) {
+        let op = task.op
+        step.footprint = recordedStep(of: task, after: step.footprint)
+        step.reads.add(task, since: op)
     }
 
     // MARK: Races
 
-    /// Nobody can go on.  Who waits might have gone on earlier, before what made it wait.
-    private func triesWaiting() {
-        for number in 0..<Int(kernel.nr_tasks) where kernel.task(number).state != UInt8(TASK_DONE.rawValue) {
-            for race in past.races(of: recordedWait(number), enabledAt: { nodes[$0].enabled }) { reverse(race) }
+    /// Nobody goes on here.  Who cannot might have gone on earlier, before what keeps it from that.
+    private func tryWaiting(besides enabled: UInt32) {
+        for number in 0..<Int(kernel.nr_tasks) where enabled & 1 << UInt32(number) == 0 {
+            guard kernel.task(number).state != UInt8(TASK_DONE.rawValue) else { continue }
+            let wait = known.add(recordedWait(number), at: place(of: number))
+            for race in past.races(of: wait, enabledAt: { nodes[$0].enabled }) { reverse(race) }
         }
     }
 
@@ -236,6 +239,7 @@ public final class PartialOrderReduction {
         guard var choice = nodes[last].choices.popLast() else {
             snapshots.restore(nodes[last].snapshot!)
             scheduler.nr_decisions = nodes[last].decisions
+            reads = nodes[last].reads
             takeStep()
             return
         }
@@ -244,11 +248,8 @@ public final class PartialOrderReduction {
         let cpu = choice.untried.trailingZeroBitCount
         choice.untried &= choice.untried - 1
         if choice.untried != 0 { nodes[last].choices.append(choice) } else { snapshots.remove(from: choice.snapshot) }
-        let task = kernel.task(nodes[last].task)
-        recordDecision(task, task.number, false, cpu: cpu)
-        task.choosing_cpu = UInt8(cpu) + 1
-        recording_start()
-        resume(nodes[last].task)
-        finishStep(after: choice.beginning)
+        goOn(kernel.task(nodes[last].task), onCPU: cpu)
+        choice.step.place = mix(choice.step.place ^ UInt64(cpu))
+        finish(choice.step)
     }
 }

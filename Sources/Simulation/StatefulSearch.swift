@@ -14,43 +14,16 @@ import CRecording
 ///
 /// It needs a build that records accesses: what a task has read, nobody else knows.
 public final class StatefulSearch {
-    /// What a search did.
-    public struct Result: Sendable, Equatable {
-        /// Ways to an end; those that meet in a state count once from there on.
-        public var schedules = 0
-        /// Different states at yield points.
-        public var states = 0
-        public var steps = 0
-        /// Whether every state was visited.
-        public var complete = true
-    }
-
-    /// The reads of each task since its op began.
-    private typealias Reads = SIMD8<UInt64>
-
-    private struct Choice {
-        var snapshot: Snapshots.Position
-        /// Tasks not tried yet; or CPUs.
-        var untried: UInt32
-        var ofCPU: Bool
-        /// Who stood there; nil at the start.
-        var task: UInt8?
-        var canGoOn: Bool
-        var decisions: UInt32
-        var reads: Reads
-    }
-
     private let arena: Arena
-    private let snapshots: Snapshots
-    private var choices: [Choice] = []
-    private var reads = Reads()
+    private var choices: Choices<TaskReads>
+    private var reads = TaskReads()
     /// Keys of the states visited; for look-ups only.
     private var visited: Set<UInt64> = []
 
     public init(_ arena: Arena) {
         precondition(recordsAccesses, "the plain build does not know what a task has read")
         self.arena = arena
-        snapshots = Snapshots(of: arena)
+        choices = Choices(of: arena)
     }
 
     /// Goes through all states.
@@ -58,15 +31,14 @@ public final class StatefulSearch {
     /// - Parameters:
     ///   - limit: how many states to visit at most.
     ///   - visit: looks at the machine at each end; false ends the search.
-    public func run(states limit: Int, visit: (run_end) -> Bool) -> Result {
-        var result = Result()
+    public func run(states limit: Int, visit: (run_end) -> Bool) -> SearchResult {
+        var result = SearchResult()
         startExploration(arena, stepwise: true)
         defer { scheduler.stepwise = 0 }
         attachRecording(arena)
-        snapshots.removeAll()
-        choices.removeAll(keepingCapacity: true)
+        choices.removeAll()
         visited.removeAll(keepingCapacity: true)
-        reads = Reads()
+        reads = TaskReads()
         var current: task_struct?
         while true {
             var more = true
@@ -80,11 +52,12 @@ public final class StatefulSearch {
                 more = visit(run_end(UInt32(kernel.run_end)))
             }
             result.states = visited.count
-            guard more && visited.count < limit, !choices.isEmpty else {
+            guard more && visited.count < limit, let way = choices.goBack() else {
                 result.complete = more && choices.isEmpty
                 return result
             }
-            goBack()
+            reads = way.note
+            resumeRecording(way.task)
             current = kernel.current
             result.steps += 1
         }
@@ -107,37 +80,18 @@ public final class StatefulSearch {
         return key
     }
 
-    /// Takes the first step that is possible here, and remembers the others.
+    /// Takes the first step that is possible here, and keeps the others.
     private func choose(_ current: task_struct?) {
         if let current, current.choosing_cpu != 0 {
-            remember(otherCPUs(current), ofCPU: true, current)
+            choices.keep(otherCPUs(current), current, reads)
             resumeRecording(Int(current.number))
             return
         }
         let candidates = runnableTasks()
-        let own: UInt32 = current.map { 1 << UInt32($0.number) } ?? 0
-        let first = candidates & own != 0 ? own : candidates & (0 &- candidates)
-        if candidates & ~first != 0 { remember(candidates & ~first, ofCPU: false, current) }
-        go(to: first.trailingZeroBitCount, from: current?.number, canGoOn: canGoOn(current))
-    }
-
-    private func remember(_ untried: UInt32, ofCPU: Bool, _ current: task_struct?) {
-        choices.append(
-            Choice(
-                snapshot: snapshots.save(), untried: untried, ofCPU: ofCPU, task: current?.number,
-                canGoOn: canGoOn(current), decisions: scheduler.nr_decisions, reads: reads))
-    }
-
-    private func canGoOn(_ task: task_struct?) -> Bool {
-        task?.state == UInt8(TASK_RUNNABLE.rawValue)
-    }
-
-    private func go(to next: Int, from current: UInt8?, canGoOn: Bool) {
-        if let current {
-            if next != Int(current) { recordDecision(kernel.task(Int(current)), UInt8(next), !canGoOn) }
-        } else {
-            recordStart(next)
-        }
+        let first = firstChoice(candidates, current)
+        if candidates & ~first != 0 { choices.keep(candidates & ~first, current, reads) }
+        let next = first.trailingZeroBitCount
+        goOn(to: next, from: current)
         resumeRecording(next)
     }
 
@@ -148,26 +102,7 @@ public final class StatefulSearch {
         recording_start()
         resume(number)
         recording_stop()
-        reads[number] = task.op == op ? mix(reads[number] ^ recorded_reads()) : recorded_reads()
+        reads.add(task, since: op)
         clearUnusedFrame(task)
-    }
-
-    /// Goes back to the last choice, and on from there another way.
-    private func goBack() {
-        var choice = choices.removeLast()
-        snapshots.restore(choice.snapshot)
-        scheduler.nr_decisions = choice.decisions
-        reads = choice.reads
-        let next = choice.untried.trailingZeroBitCount
-        choice.untried &= choice.untried - 1
-        if choice.untried != 0 { choices.append(choice) } else { snapshots.remove(from: choice.snapshot) }
-        guard choice.ofCPU else {
-            go(to: next, from: choice.task, canGoOn: choice.canGoOn)
-            return
-        }
-        let task = kernel.task(Int(choice.task!))
-        recordDecision(task, task.number, false, cpu: next)
-        task.choosing_cpu = UInt8(next) + 1
-        resumeRecording(Int(task.number))
     }
 }

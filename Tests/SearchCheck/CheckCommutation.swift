@@ -6,24 +6,32 @@ import Simulation
 
 /// Tries both orders of independent steps on `count` traces; false if there are two that do not commute.
 func checkCommutation(_ count: Int, seed: UInt64) throws -> Bool {
-    var (traces, pairs) = (0, 0)
-    for number in 0..<UInt64.max where traces < count {
-        guard let drawn = try DrawnTrace(number, .large, seed: seed) else { continue }
+    var (traces, executions, cutOff) = (0, 0, 0)
+    var (neighbours, pairs) = (0, 0)
+    var number: UInt64 = 0
+    while traces < count {
+        let drawn = try DrawnTrace(number, .large, seed: seed)
+        number += 1
+        guard let drawn else { continue }
         traces += 1
         let oracle = CommutationOracle()
         let reduction = PartialOrderReduction(drawn.machine.arena)
         reduction.commutation = oracle
         drawn.machine.useTrace()
-        _ = reduction.run(schedules: schedulesOfCommutation) { _ in oracle.failure == nil }
-        pairs += oracle.tried
+        let result = reduction.run(schedules: executionsOfCommutation) { _ in oracle.failure == nil }
         if let failure = oracle.failure {
             print("not independent: \(failure)\n\(drawn.text)")
             return false
         }
+        executions += result.schedules + result.redundant
+        if !result.complete { cutOff += 1 }
+        neighbours += oracle.neighbours
+        pairs += oracle.tried
     }
-    print("\(traces) traces, \(pairs) pairs of steps: each leaves the same machine in both orders")
+    print("\(traces) traces, \(executions) executions; \(cutOff) traces have more than \(executionsOfCommutation)")
+    print("\(pairs) of \(neighbours) pairs of neighbouring steps are called independent: both orders do the same")
     return true
 }
 
-/// Schedules of each trace: what a step does, it does in most of them.
-private let schedulesOfCommutation = 100
+/// Executions of each trace at most: what a step does, it does in most of them.
+private let executionsOfCommutation = 100

@@ -22,6 +22,27 @@ struct RandomPrograms {
     let programs: [[Step]]
     let cpus: [Int]
 
+    /// Programs of which a reduction has once lost outcomes: a step that waits does less than it does elsewhere; who cannot
+    /// go on where all others are asleep could have gone on before.
+    static let onceWrong = [
+        RandomPrograms(
+            programs: [
+                [.spinLock(1), .spinLock(0), .spinUnlock(0), .spinUnlock(1)],
+                [.read(3), .spinLock(0), .spinLock(1), .spinUnlock(1), .spinUnlock(0)],
+                [.waitInterruptibly(2), .read(2), .trylock(0), .write(1, 2)],
+            ], cpus: [0, 1, 0]),
+        RandomPrograms(
+            programs: [
+                [.spinLock(0), .add(3), .spinUnlock(0)],
+                [.spinLock(1), .spinLock(0), .spinUnlock(0), .spinUnlock(1)],
+                [.bugUnless(2), .waitFor(1), .write(1, 1)],
+            ], cpus: [0, 1, 1]),
+    ]
+
+    private init(programs: [[Step]], cpus: [Int]) {
+        (self.programs, self.cpus) = (programs, cpus)
+    }
+
     /// Draws programs of about `length` steps for `tasks` tasks.
     init(_ random: inout Random, tasks: Int, length: Int) {
         programs = (0..<tasks).map { _ in

@@ -76,7 +76,7 @@ enum TinyMachine {
 
     static func search(
         preemptionBound: Int? = nil, schedules: Int = 1_000_000, visit: (run_end) -> Void = { _ in }
-    ) -> DepthFirstSearch.Result {
+    ) -> SearchResult {
         DepthFirstSearch(arena).run(preemptionBound: preemptionBound, schedules: schedules) {
             visit($0)
             return true
