@@ -9,16 +9,23 @@ public struct StateTable {
 
     /// - Parameter title: the trace and the pair.
     public init(_ exploration: Exploration, title: String) {
-        var lines = ["Test \(title)", "States \(exploration.states.count)"]
-        for (number, state) in exploration.states.enumerated() {
+        let states = exploration.states.enumerated().map { (number: $0, state: $1) }
+        var lines = ["Test \(title)", "States \(states.count)"]
+        for (number, state) in states {
             lines.append(StateTable.line(number, state))
             lines += state.difference.map { StateTable.indentation + $0 }
         }
-        let onlyOne = exploration.states.enumerated().filter { $1.base == nil || $1.patched == nil }
-        lines.append("Witnesses" + (onlyOne.isEmpty ? " none: each state is on both sides" : ""))
-        for (number, state) in onlyOne { lines += StateTable.witness(number, state) }
-        lines.append(StateTable.line("before", exploration.base))
-        lines.append(StateTable.line("after", exploration.patched))
+        lines.append("Witnesses")
+        // Those that are to be looked at first.
+        let oneSided = states.filter { $0.state.base == nil || $0.state.patched == nil }
+        for (number, state) in oneSided + states.filter({ $0.state.base != nil && $0.state.patched != nil }) {
+            lines += StateTable.witnesses(number, state)
+        }
+        let before = states.count { $0.state.patched == nil }
+        let after = states.count { $0.state.base == nil }
+        lines.append("Observation \(states.count - oneSided.count) in both, \(before) only before, \(after) only after")
+        lines.append(StateTable.line("before", exploration.base, outcomes: states.count - after))
+        lines.append(StateTable.line("after", exploration.patched, outcomes: states.count - before))
         lines.append("explored under sequential consistency")
         text = lines.joined(separator: "\n")
     }
@@ -34,26 +41,32 @@ public struct StateTable {
             + (told.isEmpty ? "" : "  \(told)")
     }
 
-    /// The schedule of a state that one side has, as a trace file has it.
-    private static func witness(_ number: Int, _ state: Exploration.State) -> [String] {
-        guard let reached = state.base ?? state.patched else { return [] }
-        return ["schedule  # s\(number), \(state.base == nil ? "after" : "before")"] + reached.witness.map { "  " + $0 }
+    /// The schedules that lead to a state, as a trace file has them.
+    private static func witnesses(_ number: Int, _ state: Exploration.State) -> [String] {
+        let witness = { (sides: String, reached: Exploration.Reached?) in
+            reached.map { ["schedule  # s\(number), \(sides)"] + $0.witness.map { "  " + $0 } } ?? []
+        }
+        if state.base?.witness == state.patched?.witness { return witness("both", state.base) }
+        return witness("before", state.base) + witness("after", state.patched)
     }
 
-    private static func line(_ side: String, _ search: Exploration.Search) -> String {
+    private static func line(_ side: String, _ search: Exploration.Search, outcomes: Int) -> String {
         let counts = [
             counted(search.schedules, "schedule"), search.redundant.map { "\($0) left early" },
-            search.states.map { counted($0, "state") },
+            search.states.map { "\(counted($0, "state")) visited" }, counted(search.steps, "step"),
+            counted(outcomes, "outcome"),
         ]
-        let extent =
-            !search.complete
-            ? "not all"
-            : search.preemptionBound.map { "all with at most \(counted($0, "preemption"))" } ?? "complete"
-        return "\(side): \(search.mode.rawValue), \(counts.compactMap { $0 }.joined(separator: ", ")), \(extent)"
+        let told = counts.compactMap { $0 }.joined(separator: ", ")
+        return "\(side): \(search.mode.rawValue), \(told), \(extent(search))"
     }
 
-    private static func counted(_ number: Int, _ noun: String) -> String {
-        "\(number) \(noun)\(number == 1 ? "" : "s")"
+    /// Which bound there was, if any.
+    private static func extent(_ search: Exploration.Search) -> String {
+        let bound = search.preemptionBound.map { " with at most \(counted($0, "preemption"))" } ?? ""
+        if let limit = search.limit {
+            return "not complete: ended at \(counted(limit, search.states == nil ? "schedule" : "state"))\(bound)"
+        }
+        return bound.isEmpty ? "complete" : "all\(bound)"
     }
 
     private static func padded(_ reached: Exploration.Reached?) -> String {
