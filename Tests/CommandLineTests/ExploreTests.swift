@@ -30,7 +30,28 @@ import Testing
     @Test func theTableOfAWholeSearch() throws {
         let end = try explore("--pair", pair)
         #expect(end.status == 0 && end.errors.isEmpty)
-        #expect(end.output == "")
+        #expect(
+            end.output == """
+                Test orders.trace try_to_munlock..page_mlock.posted
+                States 2
+                both              102       102 :> s0
+                both               33        33 :> s1
+                                                       results of t1
+                                                     -   op 0 mprotect: -12
+                                                     +   op 0 mprotect: 0
+                Witnesses
+                schedule  # s0, both
+                  start t0
+                  t0 op 1 task:end #1 => t1
+                schedule  # s1, both
+                  start t1
+                  t1 op 1 task:end #1 => t0
+                Observation 2 in both, 0 only before, 0 only after
+                before: depth-first, 135 schedules, 2022 steps, 2 outcomes, complete
+                after: depth-first, 135 schedules, 2022 steps, 2 outcomes, complete
+                explored under sequential consistency
+
+                """)
     }
 
     @Test func aBoundIsNamed() throws {
