@@ -94,6 +94,8 @@ enum ProgramMachine {
     nonisolated(unsafe) private static var objects = UnsafeMutableRawPointer(bitPattern: 16)!
 
     static func boot(_ programs: RandomPrograms) {
+        // Number 0 is where a task stands that has not begun: no other place may have it.
+        _ = yieldPointNumber(named: "task", "begin")
         arena.clear()
         kernel = arena.root
         kernel.simulation = simulationOperations
