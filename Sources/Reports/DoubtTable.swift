@@ -17,9 +17,10 @@ struct DoubtTable {
     }
 
     private static func identity(_ doubt: SelfDoubt) -> String {
-        if doubt.identities.isEmpty { return "not run" }
-        let schedules = doubt.identities.reduce(0) { $0 + $1.schedules }
-        return doubt.identities.contains { $0.difference != nil } ? "NO" : "in \(schedules) schedules"
+        if doubt.identities.contains(where: { $0.difference != nil }) { return "NO" }
+        // After both sides comes the canary: without it, a side is missing.
+        if doubt.canary == nil { return doubt.stopped == nil ? "not run" : "ended early" }
+        return "in \(doubt.identities.reduce(0) { $0 + $1.schedules }) schedules"
     }
 
     private static func canary(_ doubt: SelfDoubt) -> String {

@@ -53,6 +53,16 @@ import Testing
                 """)
     }
 
+    /// Half a doubt is none.
+    @Test func doubtsThatEndedEarlyAreToldFromThoseNotRun() {
+        var report = report
+        report.pairs[0].doubt.stopped = "SIGSEGV at t0 op 0"
+        let text = TextReport(report).text
+        #expect(text.contains("\na..b        ended early      not run  -\n"))
+        #expect(text.contains("a..b: the self-doubt ended early: SIGSEGV at t0 op 0"))
+        #expect(report.hasDoubt && !report.isNotToBeBelieved)
+    }
+
     @Test func strategiesSayHowFarTheyWent() {
         let lines = TextReport(report, strategies: true).text.split(separator: "\n").map(String.init)
         #expect(
