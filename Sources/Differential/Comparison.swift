@@ -72,8 +72,10 @@ public final class PairOfMachines {
     ///
     /// - Parameter alike: lay out both memories in the same order.  Otherwise outcomes may differ where free pages lie
     ///   together on one side only, or where compaction finds other ones: enough to suspect, not to judge.
-    public func load(_ trace: CompiledTrace, alike: Bool = true) -> Bool {
+    /// - Parameter pagesAlike: the same for pages alone.
+    public func load(_ trace: CompiledTrace, alike: Bool = true, pagesAlike: Bool = false) -> Bool {
         patched.layout.permutation = alike ? 0 : permutation
+        patched.layout.keepsPagesInOrder = pagesAlike
         let first = base.load(trace)
         let brokenFirst = kernel.violations
         let second = patched.load(trace)

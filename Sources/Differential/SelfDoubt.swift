@@ -104,11 +104,13 @@ public struct Doubter {
     }
 
     /// The trace of that number, loaded on both sides; false if its set-up does not run.
-    private func load(_ number: Int, _ pair: PairOfMachines, alike: Bool = true) -> Bool {
+    private func load(
+        _ number: Int, _ pair: PairOfMachines, alike: Bool = true, pagesAlike: Bool = false
+    ) -> Bool {
         guard let compiled = try? CompiledTrace(source.trace(configuration.seed, number), vocabulary) else {
             return false
         }
-        return pair.load(compiled, alike: alike)
+        return pair.load(compiled, alike: alike, pagesAlike: pagesAlike)
     }
 
     private func schedule(_ trace: Int, _ number: Int) -> ScheduleSeed {
@@ -131,7 +133,7 @@ public struct Doubter {
                 result.schedules += 1
                 if areEqual(pair, place) { continue }
                 // Where free pages lie may decide whether there is a huge one; that is no difference of a variant.
-                if load(trace, pair), !areEqual(pair, place) {
+                if load(trace, pair, alike: false, pagesAlike: true), !areEqual(pair, place) {
                     let fields = StateDifference(pair, place).fields.prefix(3).joined(separator: ", ")
                     result.difference = "trace \(trace), schedule \(number)" + (fields.isEmpty ? "" : ": \(fields)")
                     return result

@@ -11,6 +11,8 @@ public struct Layout: Sendable, Equatable {
     public var poison: UInt8 = 0
     /// Seeds another order of allocation; 0 is the natural one.
     public var permutation: UInt64 = 0
+    /// Whether that leaves pages out: which of them are free side by side decides whether there is a huge one.
+    public var keepsPagesInOrder = false
 
     public init(poison: UInt8 = 0, permutation: UInt64 = 0) {
         self.poison = poison
@@ -38,7 +40,7 @@ extension Arena {
         allocateMachine(shape)
         createTasks(tasks)
         createCaches(shape, layout)
-        page_alloc_init(permutation: layout.permutation)
+        page_alloc_init(permutation: layout.keepsPagesInOrder ? 0 : layout.permutation)
         createFiles(shape)
         createFirstProcess()
         for (number, task) in tasks.enumerated() where task.process == 0 {

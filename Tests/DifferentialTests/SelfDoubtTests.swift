@@ -42,6 +42,53 @@ extension DifferentialTests {
             #expect(identity.difference == nil && identity.schedules > 100)
         }
 
+        /// page_mlock.fixed with a walker that locks some pages only.
+        private func looking(_ locks: @escaping @convention(c) (vm_area_struct) -> Bool) -> Variant {
+            var variant = fixed
+            SelfDoubtTests.locks = locks
+            variant.install = { [fixed] table in
+                fixed.install(table)
+                table.page_mlock_one = { page, vma, _, _ in
+                    if !SelfDoubtTests.locks(vma) { return true }
+                    ops.mlock_vma_page(page)
+                    return false
+                }
+            }
+            return variant
+        }
+        nonisolated(unsafe) private static var locks: @convention(c) (vm_area_struct) -> Bool = { _ in true }
+
+        private func differs(_ variant: Variant) throws -> Bool {
+            try doubter(variant, traces: 1500).identity(of: variant).difference != nil
+        }
+
+        /// So is what depends on which objects were allocated first.
+        @Test func aVariantThatLooksAtTheOrderOfObjectsIsNoticed() throws {
+            #expect(try !differs(looking { _ in true }))
+            #expect(
+                try differs(
+                    looking { vma in
+                        let cache = kernel.cache(Int(CACHE_vm_area_struct.rawValue)).pointee
+                        let offset = address(vma) - UnsafeMutableRawPointer(cache.base)
+                        return offset / Int(cache.size) % 2 == 0
+                    }))
+        }
+
+        /// So is what depends on memory that nobody has written.
+        @Test func aVariantThatReadsWhatWasNeverWrittenIsNoticed() throws {
+            #expect(
+                try differs(
+                    looking { _ in
+                        let cache = kernel.cache(Int(CACHE_anon_vma_chain.rawValue)).pointee
+                        var bytes = 0
+                        for index in 0..<Int(cache.count) where cache.live & 1 << UInt64(index) == 0 {
+                            let object = UnsafeMutableRawPointer(cache.base) + index * Int(cache.size)
+                            bytes |= Int(object.load(as: UInt8.self)) & 0x80
+                        }
+                        return bytes == 0
+                    }))
+        }
+
         @Test func functionsThatTakeNoLockHaveNoCanary() throws {
             var variant = fixed
             variant.changedFunctions = ["page_evictable"]
