@@ -27,8 +27,8 @@ extension Fixture {
     }
 
     static func head(of bytes: [UInt8], file: String) throws(TraceError) -> StoredFixture.Head {
-        // The lines of the head at their longest; what follows is not looked at.
-        var parser = FixtureParser(Array(bytes.prefix(8 * FixtureLimits.lineBytes)), file: file)
+        // What follows is not looked at.
+        var parser = FixtureParser(bytes, file: file, mostLines: 8)
         let head = try parser.head()
         return StoredFixture.Head(shows: head.shows, pair: "\(head.base)..\(head.patched)", verdict: head.verdict)
     }
@@ -40,18 +40,18 @@ extension Fixture {
 }
 
 /// One method a part of a fixture.  Works on bytes: a collection may hold ten thousand fixtures of hundreds of lines.
-private struct FixtureParser {
-    private let bytes: [UInt8]
+struct FixtureParser {
+    let bytes: [UInt8]
     private let file: String
     /// Where each line begins and ends, without its end of line.
-    private var lines: [Range<Int>] = []
-    private var current = 0
+    private(set) var lines: [Range<Int>] = []
+    var current = 0
 
-    init(_ bytes: [UInt8], file: String) {
+    init(_ bytes: [UInt8], file: String, mostLines: Int = .max) {
         self.bytes = bytes
         self.file = file
         var start = 0
-        while start < bytes.count && bytes.count <= FixtureLimits.bytes {
+        while start < bytes.count && bytes.count <= FixtureLimits.bytes && lines.count < mostLines {
             let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
             lines.append(start..<(end > start && bytes[end - 1] == UInt8(ascii: "\r") ? end - 1 : end))
             start = end + 1
@@ -154,7 +154,7 @@ private struct FixtureParser {
     }
 
     /// The rest of a line that begins with `key`.
-    private mutating func value(_ key: String) throws(TraceError) -> String {
+    mutating func value(_ key: String) throws(TraceError) -> String {
         let line = try line()
         guard let value = line.rest(behind: key) else { throw error("found \(shown(line))", "'\(key) ...'") }
         guard let first = value.first, first != blank, value.last != blank else {
@@ -195,97 +195,14 @@ private struct FixtureParser {
         return trace
     }
 
-    private func startsOutcome(_ line: Range<Int>) -> Bool {
+    func startsOutcome(_ line: Range<Int>) -> Bool {
         bytes[line].begins("outcome ")
-    }
-
-    // MARK: Outcomes
-
-    /// Skips empty lines.
-    private mutating func nextIsOutcome() throws(TraceError) -> Bool {
-        while current < lines.count, lines[current].isEmpty { current += 1 }
-        guard current < lines.count else { return false }
-        guard startsOutcome(lines[current]) else { throw error("found \(shown(try line()))", "'outcome ...'") }
-        return true
-    }
-
-    private mutating func outcome(known: [String], tasks: [Int]) throws(TraceError) -> ExpectedOutcome {
-        let variants = try value("outcome").split(separator: " ").map(String.init)
-        for (number, variant) in variants.enumerated() {
-            guard FixtureName.isPlain(variant), !known.contains(variant), !variants[..<number].contains(variant) else {
-                throw error("the variant \(shown(variant))", "a variant's name, each once", line: current - 1, 9)
-            }
-        }
-        var outcome = ObservedOutcome(end: try fact("end"), results: [], state: nil)
-        let first = current
-        while let fact = try nextFact() {
-            guard current - first < FixtureLimits.facts else {
-                throw error("too many lines", "\(FixtureLimits.facts) at most")
-            }
-            try add(fact, to: &outcome)
-            current += 1
-        }
-        guard outcome.results.count == tasks.count else {
-            throw error("results of \(outcome.results.count) tasks", "'  results tN' for each of \(tasks.count) tasks")
-        }
-        return ExpectedOutcome(variants: variants, outcome: outcome)
-    }
-
-    private func nextFact() throws(TraceError) -> Bytes? {
-        guard current < lines.count, bytes[lines[current]].begins("  ") else { return nil }
-        return try line().dropFirst(2)
-    }
-
-    private mutating func fact(_ key: String) throws(TraceError) -> String {
-        guard let value = try nextFact()?.rest(behind: key), case let text = String(decoding: value, as: UTF8.self),
-            FixtureName.isPlain(text)
-        else { throw error("the end of the file or another line", "'  \(key) ...'") }
-        current += 1
-        return text
-    }
-
-    private func add(_ fact: Bytes, to outcome: inout ObservedOutcome) throws(TraceError) {
-        let key = fact.prefix { $0 != blank }
-        let value = fact[key.endIndex...].dropFirst()
-        guard !value.isEmpty else { throw error("found \(shown(fact))", expectedFacts, 3) }
-        // The most frequent one first.
-        if key.isText("differs") {
-            guard let line = ObservedOutcome.Line(value) else {
-                throw error("found \(shown(value))", "'NAME: VALUE'", 11)
-            }
-            outcome.lines.append(line)
-        } else if key.isText("breaks") {
-            outcome.broken.append(String(decoding: value, as: UTF8.self))
-        } else if key.isText("attempt") {
-            outcome.attempts.append(String(decoding: value, as: UTF8.self))
-        } else if key.isText("results") {
-            outcome.results.append(try results(value, task: outcome.results.count))
-        } else if key.isText("state") {
-            outcome.state = String(decoding: value, as: UTF8.self)
-        } else {
-            throw error("found \(shown(key))", expectedFacts, 3)
-        }
-    }
-
-    private let expectedFacts = "'breaks', 'attempt', 'results', 'state' or 'differs', and what"
-
-    private func results(_ text: Bytes, task: Int) throws(TraceError) -> [Int] {
-        let words = text.split(separator: blank, omittingEmptySubsequences: false)
-        guard words[0].isText("t\(task)") else { throw error("found \(shown(words[0]))", "'t\(task)'", 11) }
-        var values: [Int] = []
-        for word in words.dropFirst() {
-            guard let value = Int(String(decoding: word, as: UTF8.self)) else {
-                throw error("found \(shown(word))", "a number", 11)
-            }
-            values.append(value)
-        }
-        return values
     }
 
     // MARK: Lines
 
     /// The current line, which is printable UTF-8.
-    private func line() throws(TraceError) -> Bytes {
+    func line() throws(TraceError) -> Bytes {
         guard current < lines.count else { throw error("the end of the file", "more") }
         let line = bytes[lines[current]]
         guard line.count <= FixtureLimits.lineBytes else {
@@ -302,34 +219,17 @@ private struct FixtureParser {
         return line
     }
 
-    private func error(
+    func error(
         _ problem: String, _ expected: String, line: Int? = nil, _ column: Int = 1
     ) -> TraceError {
         TraceError(file: file, line: (line ?? current) + 1, column: column, problem: problem, expected: expected)
     }
 
-    private func shown(_ text: Bytes) -> String { shown(String(decoding: text, as: UTF8.self)) }
+    func shown(_ text: Bytes) -> String { shown(String(decoding: text, as: UTF8.self)) }
 
-    private func shown(_ text: String) -> String {
+    func shown(_ text: String) -> String {
         let longest = 40
         return "'\(text.prefix(longest))\(text.count > longest ? "..." : "")'"
-    }
-}
-
-/// Bytes of a line.
-private typealias Bytes = ArraySlice<UInt8>
-
-private let blank = UInt8(ascii: " ")
-
-extension Bytes {
-    fileprivate func isText(_ text: String) -> Bool { elementsEqual(text.utf8) }
-
-    fileprivate func begins(_ text: String) -> Bool { starts(with: text.utf8) }
-
-    /// What stands behind `key` and a blank; nil if the line begins with something else.
-    fileprivate func rest(behind key: String) -> Bytes? {
-        guard begins(key), case let rest = dropFirst(key.utf8.count), rest.first == blank else { return nil }
-        return rest.dropFirst()
     }
 }
 
