@@ -57,9 +57,15 @@ struct FixtureExpectCommand: ParsableCommand {
         guard !changed.isEmpty else { return print("nothing has changed") }
         let subject =
             changed.count == 1 ? "fixture: expect \(changed[0].old)" : "fixture: expect \(changed.count) changes"
-        let message = ([subject, "", inOneLine(reason), ""] + told).joined(separator: "\n") + "\n"
+        let message = ([subject, "", inOneLine(reason), ""] + inMessage(told)).joined(separator: "\n") + "\n"
         let commit = try store.replace(changed, message: message)
         print((told + (commit.map { ["commit \($0)"] } ?? [])).joined(separator: "\n"))
+    }
+
+    /// As much of it as anybody reads in a history.
+    private func inMessage(_ lines: [String]) -> [String] {
+        let most = 50
+        return lines.prefix(most) + (lines.count > most ? ["and \(lines.count - most) lines more"] : [])
     }
 
     private func renewed(_ fixture: Fixture, _ file: CFile?, _ observed: ObservedTrace) throws -> Fixture {
