@@ -332,7 +332,11 @@ import Testing
                 size=$(stat -c %s '\(disk)/fill'); truncate -s $((size - blocks * 4096)) '\(disk)/fill'
                 before=$(git -C "$S" rev-parse HEAD)
                 if "$M" fixture record '\(traces[1])' --pair \(heldPair) --store "$S" >/dev/null 2>'\(folder.path)/said'; then
-                    rm -f '\(disk)/fill'; git -C "$S" reset -q --hard "$before"
+                    rm -f '\(disk)/fill'
+                    for file in $(git -C "$S" ls-tree -r --name-only HEAD); do
+                        git -C "$S" show "HEAD:$file" | cmp -s - "$S/$file" || exit 12
+                    done
+                    git -C "$S" reset -q --hard "$before"
                 else
                     [ $? -eq 2 ] || exit 5
                     [ "$(wc -l < '\(folder.path)/said')" -eq 1 ] || exit 6

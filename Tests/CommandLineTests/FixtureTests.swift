@@ -52,6 +52,21 @@ import Testing
         #expect(try folder.fixture("store", "show", recorded[0]).output.contains("\nseed 1\n"))
     }
 
+    /// A large collection must not become as many loose objects.
+    @Test func manyBecomeOnePack() throws {
+        let folder = try FixtureFolder()
+        try folder.makeStore("store", bare: true)
+        let traces = try (0..<60).map { try folder.write("m\($0).trace", heldTrace($0)) }
+        let end = try mmdiff(
+            ["fixture", "record"] + traces + ["--pair", heldPair, "--store", folder.path + "/store"],
+            environment: folder.environment)
+        #expect(end.status == 0, "\(end.errors)")
+        let objects = try folder.git("store", "count-objects", "-v")
+        #expect(objects.hasPrefix("count: 0\n") && objects.contains("\npacks: 1\n"), "\(objects)")
+        #expect(try folder.git("store", "ls-tree", "-r", "--name-only", "HEAD").split(separator: "\n").count == 60)
+        try folder.checkStrictly("store")
+    }
+
     @Test func provenanceIsKept() throws {
         let folder = try FixtureFolder()
         try folder.makeStore("store")
@@ -267,6 +282,12 @@ import Testing
         #expect(
             end.output.contains(
                 "  page_mlock.merged: - breaks held-at-return\n  page_mlock.merged: + breaks refcount\n"))
+        // The object database is all that it takes.
+        try folder.git("store", "clone", "-q", "--bare", ".", "../bare")
+        #expect(try folder.fixture("bare", "bisect", name, "--good", first).output == end.output)
+        #expect(
+            try folder.fixture("bare", "log", name, "--at", "main").output
+                == folder.fixture("store", "log", name, "--at", "main").output)
         // Nothing is recorded while somebody bisects.
         let busy = try folder.fixture("store", "record", folder.write("b.trace", heldTrace(1)), "--pair", heldPair)
         #expect(
