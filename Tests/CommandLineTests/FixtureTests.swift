@@ -284,7 +284,7 @@ import Testing
                 "  page_mlock.merged: - breaks held-at-return\n  page_mlock.merged: + breaks refcount\n"))
         // The object database is all that it takes.
         try folder.git("store", "clone", "-q", "--bare", ".", "../bare")
-        #expect(try folder.fixture("bare", "bisect", name, "--good", first).output == end.output)
+        #expect(try folder.fixture("bare", "bisect", name, "--good", first, "--bad", "main").output == end.output)
         #expect(
             try folder.fixture("bare", "log", name, "--at", "main").output
                 == folder.fixture("store", "log", name, "--at", "main").output)
