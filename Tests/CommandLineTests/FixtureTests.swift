@@ -42,7 +42,7 @@ import Testing
         let folder = try FixtureFolder()
         try folder.makeStore("store")
         let run = try mmdiff(
-            "run", "--pair", heldPair, "--traces", "200", "--seed", "1", "--json", "--output", folder.path + "/found")
+            "run", "--pair", heldPair, "--traces", "1200", "--seed", "1", "--json", "--output", folder.path + "/found")
         let report = try folder.write("report.json", run.output)
         let end = try folder.fixture("store", "record", report, "--json")
         #expect(end.status == 0, "\(end.errors)")

@@ -78,7 +78,7 @@ import Testing
     // MARK: Findings
 
     @Test func theMergedPatchDiffersFromThePostedOne() throws {
-        let arguments = ["run", "--pair", "page_mlock.posted..page_mlock.merged", "--traces", "200", "--seed", "1"]
+        let arguments = ["run", "--pair", "page_mlock.posted..page_mlock.merged", "--traces", "1200", "--seed", "1"]
         let output = ["--output", folder.appending(path: "found").path]
         let end = try mmdiff(arguments + output)
         #expect(end.status == 1)
