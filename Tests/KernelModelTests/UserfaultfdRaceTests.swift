@@ -410,7 +410,7 @@ extension KernelModelTests {
                     register(WP)
                     protect()
                     perform(.madvise, Int(base), page, Int(MADV_PAGEOUT))
-                    _ = write()
+                    write()
                 }
             }
             #expect(violations { _ in } == 0)
@@ -434,7 +434,7 @@ extension KernelModelTests {
                     copy()
                     perform(.uffd_unregister, Int(base), 4 * page)
                     ops.zap_page_range(ops.find_vma(current.mm!, base)!, base, PAGE_SIZE)
-                    _ = read()
+                    read()
                 }
             }
             #expect(violations { _ in } == 1 << VIOLATION_user_data.rawValue)

@@ -43,7 +43,7 @@ private func protect(_ address: UInt = base, pages: Int = 4, _ mode: UInt = UFFD
     perform(.uffd_writeprotect, Int(address), pages * page, Int(mode))
 }
 
-private func write(_ address: UInt = base) -> Int { perform(.write, Int(address)) }
+@discardableResult private func write(_ address: UInt = base) -> Int { perform(.write, Int(address)) }
 private func read(_ address: UInt = base) -> Int { perform(.read, Int(address)) }
 
 private func pte(_ address: UInt = base) -> pte_t {

@@ -68,18 +68,18 @@ private struct Fuzzer {
                 let era = random.oneIn(2) ? vocabulary : model
                 let first = random.oneIn(2) ? 1 : 1 + random.below(20)
                 check(try StraceImport(log, file: "x", vocabulary: era, lines: first...Int.max).trace, era, seed)
-            } catch let error as TraceError {
+            } catch {
                 refuse(error, log)
-            } catch {}
+            }
         } else {
             let base = random.oneIn(2) ? Array(generator.trace(seed: seed).description.utf8) : random.pick(traces)
             let text = mutate(base, with: random.pick(traces), &random)
             do {
                 let trace = try Trace(parsing: text, file: "x", eras: eras)
                 check(trace, trace.era == vocabulary.era ? vocabulary : oldVocabulary, seed)
-            } catch let error as TraceError {
+            } catch {
                 refuse(error, text)
-            } catch {}
+            }
         }
     }
 
