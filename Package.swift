@@ -26,8 +26,10 @@ let package = Package(
         .target(
             name: "CRecording", cSettings: recordsAccesses ? [.define("MMDIFF_RECORD_ACCESSES")] : []),
         .target(name: "CFiber", linkerSettings: [.linkedLibrary("boost_context")]),
+        .target(name: "Dependence", dependencies: ["CRecording"]),
         .target(
-            name: "Simulation", dependencies: ["CKernel", "CFiber", "CRecording"], swiftSettings: modelSettings),
+            name: "Simulation", dependencies: ["CKernel", "CFiber", "CRecording", "Dependence"],
+            swiftSettings: modelSettings),
         .target(name: "KernelModel", dependencies: ["CKernel", "Simulation"], swiftSettings: modelSettings),
         .target(name: "Traces", dependencies: ["CKernel", "KernelModel", "Simulation"]),
         .target(name: "CProcesses", dependencies: ["CKernel"]),

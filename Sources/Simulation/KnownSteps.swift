@@ -14,6 +14,7 @@
 // the machine is the real one.
 
 import CKernel
+import Dependence
 
 /// The steps that a search has taken, and what they may do.
 struct KnownSteps {

@@ -8,6 +8,7 @@
 
 import CKernel
 import CRecording
+import Dependence
 
 /// Runs the machine of an arena under at least one schedule of each kind.
 ///

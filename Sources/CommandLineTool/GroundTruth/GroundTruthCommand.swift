@@ -24,8 +24,11 @@ struct GroundTruthCommand: ParsableCommand {
     @Option(help: "How long to look for a case, with each seed: 60s.")
     var time = TimeLimit(seconds: 60)
 
-    @Option(help: "How many schedules to run of each control; 0 leaves the controls out.")
+    @Option(help: "How many schedules of random traces to run of each control; 0 leaves the controls out.")
     var controlSchedules = 10_000_000
+
+    @Option(help: "How many schedules to explore small traces of each control with, each trace completely; 0 for none.")
+    var controlComplete = 1_000_000
 
     @Option(help: "How long to run a control at most.")
     var controlTime = TimeLimit(seconds: 1_800)
@@ -40,7 +43,9 @@ struct GroundTruthCommand: ParsableCommand {
 
     func validate() throws {
         if seeds < 1 { throw ValidationError("--seeds must be at least 1") }
-        if controlSchedules < 0 { throw ValidationError("--control-schedules must not be negative") }
+        for (name, value) in [("schedules", controlSchedules), ("complete", controlComplete)] where value < 0 {
+            throw ValidationError("--control-\(name) must not be negative")
+        }
     }
 
     func run() throws {
@@ -107,15 +112,31 @@ struct GroundTruthCommand: ParsableCommand {
     }
 
     private func result(of control: GroundTruthFile.Control) throws -> GroundTruthTable.Control {
+        let pair = try pairToRun(control.family, control.pair)
         var configuration = CampaignConfiguration()
         configuration.seconds = controlTime.seconds
-        let part = try run(
-            pairToRun(control.family, control.pair), configuration, CampaignGoal(schedules: controlSchedules))
+        let part = try run(pair, configuration, CampaignGoal(schedules: controlSchedules))
         let alarms = part.findings.filter { $0.verdict.isUnexpected || $0.verdict == .inconclusive }
-        complain("\(control.pair): \(part.progress.schedules) schedules, \(alarms.count) false alarms")
+        let complete = try compareCompletely(control)
+        complain(
+            "\(control.pair): \(part.progress.schedules) schedules of random traces, \(alarms.count) false alarms; "
+                + "\(complete.traces) small traces explored in \(complete.schedules) schedules, "
+                + "\(complete.different.count) with different outcomes")
+        for trace in complete.different { complain(trace) }
         return GroundTruthTable.Control(
             family: control.family, pair: control.pair, traces: part.progress.traces,
-            schedules: part.progress.schedules, seconds: part.progress.seconds, alarms: alarms.map(\.key))
+            schedules: part.progress.schedules, seconds: part.progress.seconds, complete: complete,
+            alarms: alarms.map(\.key))
+    }
+
+    private func compareCompletely(_ control: GroundTruthFile.Control) throws -> CompleteComparison {
+        if controlComplete == 0 { return CompleteComparison() }
+        let program = try recordedBuild(for: "--control-complete")
+        let compiled = try commandLineCatalog.pair(control.pair).compiled(recorded: true)
+        let plan = CompleteComparison.Plan(
+            seed: CampaignConfiguration.defaultSeed, schedules: controlComplete, seconds: controlTime.seconds)
+        return try runJob(
+            .complete(CompleteComparisonJob(pair: compiled, family: control.family, plan: plan)), by: program)
     }
 
     // MARK: Runs

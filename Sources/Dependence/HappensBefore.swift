@@ -2,20 +2,20 @@
 // Which steps of an execution come before which in every order of it that does the same: those of one task, and those
 // that touch the same memory, one of them writing.  And races: two steps that could also come the other way round.
 
-import CKernel
+import CRecording
 
 /// The steps of an execution so far.  Step `n` was taken from node `n` of the search.
-final class HappensBefore {
+public final class HappensBefore {
     /// How many steps of each task come before, or are the step itself.
     private typealias Clock = SIMD8<UInt32>
 
     /// A step that might come before that of node `node`.
-    struct Race {
-        var node: Int
+    public struct Race {
+        public var node: Int
         /// The later step's.
-        var task: Int
+        public var task: Int
         /// Tasks whose next step leads there: what comes between does not come after the earlier step.
-        var initials: UInt32
+        public var initials: UInt32
     }
 
     private struct Step {
@@ -42,9 +42,9 @@ final class HappensBefore {
     private var ends: [Int] = []
     /// By word, its last record; -1: none.
     private let latest: UnsafeMutablePointer<Int32>
-    private static let words = Arena.capacity / 8
+    private static let words = Int(RECORDED_WORDS)
 
-    init() {
+    public init() {
         latest = .allocate(capacity: HappensBefore.words)
         latest.initialize(repeating: -1, count: HappensBefore.words)
     }
@@ -53,18 +53,21 @@ final class HappensBefore {
         latest.deallocate()
     }
 
-    func reset(tasks: Int) {
+    @inline(never)
+    public func reset(tasks: Int) {
         while !steps.isEmpty { removeLast() }
         clocks = Array(repeating: Clock(), count: tasks)
     }
 
     /// All steps to come are after all steps so far.
-    func joinAll() {
+    @inline(never)
+    public func joinAll() {
         let all = clocks.reduce(Clock()) { pointwiseMax($0, $1) }
         for task in clocks.indices { clocks[task] = all }
     }
 
-    func removeLast() {
+    @inline(never)
+    public func removeLast() {
         let step = steps.removeLast()
         clocks = step.before
         if ends.last == steps.count { ends.removeLast() }
@@ -77,7 +80,8 @@ final class HappensBefore {
     /// Takes a step into the past.
     ///
     /// - Returns: its races with earlier ones.
-    func append(_ footprint: Footprint, enabledAt: (Int) -> UInt32) -> [Race] {
+    @inline(never)
+    public func append(_ footprint: Footprint, enabledAt: (Int) -> UInt32) -> [Race] {
         let task = footprint.task
         var (clock, rivals) = meet(footprint, enabledAt: enabledAt)
         clock[task] += 1
@@ -97,7 +101,8 @@ final class HappensBefore {
     }
 
     /// The races of a step that has not been taken.
-    func races(of footprint: Footprint, enabledAt: (Int) -> UInt32) -> [Race] {
+    @inline(never)
+    public func races(of footprint: Footprint, enabledAt: (Int) -> UInt32) -> [Race] {
         let (clock, rivals) = meet(footprint, enabledAt: enabledAt)
         return races(of: footprint.task, clock, rivals, enabledAt: enabledAt)
     }
