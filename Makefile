@@ -23,7 +23,7 @@ MUTATED := munlock-split/page_mlock.fixed:Variants/MunlockSplit/refactors/page_m
 # For `make mutants`: traces run on each that nothing is noticed of.
 MUTANT_TRACES := 30000
 # For `make ground-truth`: with how many seeds each case is looked for, how long with each, and how many schedules of
-# each control are run.
+# each control are run, besides those that small traces are explored with completely.
 SEEDS := 10
 SECONDS := 60
 SCHEDULES := 10000000
@@ -75,12 +75,12 @@ bench: build explore-build
 	$(MMDIFF) fixture bench
 
 # How soon known consequences of patches are found, into the table of docs/TESTING.md.  On one core, for hours.
-ground-truth: build
+ground-truth: build explore-build
 	$(MMDIFF) ground-truth Tests/ground-truth.txt --seeds $(SEEDS) --time $(SECONDS)s \
 		--control-schedules $(SCHEDULES) --document docs/TESTING.md
 
 # Rewritten functions that behave the same: each against its original, which must be silent.
-refactors: build
+refactors: build explore-build
 	$(MMDIFF) ground-truth Tests/ground-truth.txt --only refactor --control-schedules $(SCHEDULES)
 
 # How many small mistakes in the families' functions are noticed.

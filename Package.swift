@@ -26,7 +26,9 @@ let package = Package(
         .target(
             name: "CRecording", cSettings: recordsAccesses ? [.define("MMDIFF_RECORD_ACCESSES")] : []),
         .target(name: "CFiber", linkerSettings: [.linkedLibrary("boost_context")]),
-        .target(name: "Dependence", dependencies: ["CRecording"]),
+        .target(
+            name: "Dependence", dependencies: ["CRecording"],
+            swiftSettings: [.unsafeFlags(["-enforce-exclusivity=unchecked"])]),
         .target(
             name: "Simulation", dependencies: ["CKernel", "CFiber", "CRecording", "Dependence"],
             swiftSettings: modelSettings),

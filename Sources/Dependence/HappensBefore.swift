@@ -33,6 +33,8 @@ public final class HappensBefore {
         var step: Int32
         /// The access to the same word before it; -1: none.
         var previous: Int32
+        /// The one before it that wrote.
+        var previousWrite: Int32
     }
 
     private var steps: [Step] = []
@@ -40,13 +42,13 @@ public final class HappensBefore {
     private var records: [Record] = []
     /// Steps that may end the run: all others come before or after them.
     private var ends: [Int] = []
-    /// By word, its last record; -1: none.
-    private let latest: UnsafeMutablePointer<Int32>
+    /// By word, its last record, and its last that wrote; -1: none.
+    private let latest: UnsafeMutablePointer<(record: Int32, write: Int32)>
     private static let words = Int(RECORDED_WORDS)
 
     public init() {
         latest = .allocate(capacity: HappensBefore.words)
-        latest.initialize(repeating: -1, count: HappensBefore.words)
+        latest.initialize(repeating: (-1, -1), count: HappensBefore.words)
     }
 
     deinit {
@@ -73,7 +75,7 @@ public final class HappensBefore {
         if ends.last == steps.count { ends.removeLast() }
         while records.count > step.firstRecord {
             let record = records.removeLast()
-            latest[Int(record.word)] = record.previous
+            latest[Int(record.word)] = (record.previous, record.previousWrite)
         }
     }
 
@@ -94,8 +96,9 @@ public final class HappensBefore {
             records.append(
                 Record(
                     word: UInt32(word), read: UInt8(access >> 8 & 0xff), written: UInt8(access & 0xff),
-                    step: Int32(steps.count - 1), previous: latest[word]))
-            latest[word] = Int32(records.count - 1)
+                    step: Int32(steps.count - 1), previous: latest[word].record, previousWrite: latest[word].write))
+            latest[word].record = Int32(records.count - 1)
+            if access & 0xff != 0 { latest[word].write = latest[word].record }
         }
         return found
     }
@@ -135,10 +138,12 @@ public final class HappensBefore {
             let (read, written) = (UInt8(access >> 8 & 0xff), UInt8(access & 0xff))
             // The bytes whose last write is yet to be found.
             var open = read | written
-            var number = latest[Int(access >> 16)]
+            // What only reads has nothing to do with other reads, of which there may be many.
+            let last = latest[Int(access >> 16)]
+            var number = written == 0 ? last.write : last.record
             while number >= 0 && open != 0 {
                 let record = records[Int(number)]
-                number = record.previous
+                number = written == 0 ? record.previousWrite : record.previous
                 guard open & (written & (record.read | record.written) | read & record.written) != 0 else { continue }
                 let step = Int(record.step)
                 if comesBefore(step, before) {

@@ -35,7 +35,7 @@ public struct CompleteComparison: Codable, Sendable {
     /// Tasks of a trace, and steps of a task.
     private static let (tasks, steps) = (2, 2)
     /// Schedules of a trace and a side: a few traces with many would take the time of many with few.
-    private static let limit = 3_000
+    private static let limit = 500
     /// Schedules after which a trace must have entered a changed function.
     private static let probes = 8
 

@@ -35,11 +35,38 @@ import Testing
             """
             control same munlock-split page_mlock.fixed..page_mlock.fixed
             control other munlock-split page_mlock.fixed..page_mlock.merged
-            """, "--control-schedules", "30000", "--only", "other", "--json")
+            """, "--control-schedules", "30000", "--control-complete", "0", "--only", "other", "--json")
         let controls = try #require((try end.json() as? [String: Any])?["controls"] as? [[String: Any]])
         #expect(controls.count == 1)
         #expect(try #require(controls[0]["alarms"] as? [String]).contains { $0.contains("held-at-return") })
         #expect(try #require(controls[0]["schedules"] as? Int) >= 30000)
+    }
+
+    /// `make test` makes the build that this takes.
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["SEARCHCHECK"] != nil, "make test"))
+    func smallTracesAreExploredCompletely() throws {
+        let broken = try folder.write(
+            "broken.c",
+            """
+            #include <mmdiff.h>
+
+            void __munlock_isolated_page(struct page *page)
+            {
+                putback_lru_page(page);
+            }
+
+            """)
+        let end = try table(
+            """
+            control other munlock-split page_mlock.fixed..\(broken)
+            control other munlock-split page_mlock.fixed..page_mlock.fixed
+            """, "--control-schedules", "1", "--control-complete", "4000", "--only", "other", "--json")
+        let controls = try #require((try end.json() as? [String: Any])?["controls"] as? [[String: Any]])
+        let complete = try controls.map { try #require($0["complete"] as? [String: Any]) }
+        #expect(complete.count == 2)
+        #expect(complete.allSatisfy { $0["traces"] as? Int ?? 0 > 0 && $0["schedules"] as? Int ?? 0 >= 4000 })
+        #expect(try #require(complete[0]["different"] as? [String]).first?.hasPrefix("mmdiff trace") == true)
+        #expect(complete[1]["different"] as? [String] == [])
     }
 
     @Test(arguments: [
@@ -58,7 +85,7 @@ import Testing
         let end = try mmdiff(
             [
                 "ground-truth", "Tests/ground-truth.txt", "--only", name, "--control-schedules", "1500",
-                "--control-time", "60s", "--json",
+                "--control-complete", "0", "--control-time", "60s", "--json",
             ], in: project)
         #expect(end.status == 0)
         let table = try #require(try end.json() as? [String: Any])

@@ -28,7 +28,7 @@ struct GroundTruthCommand: ParsableCommand {
     var controlSchedules = 10_000_000
 
     @Option(help: "How many schedules to explore small traces of each control with, each trace completely; 0 for none.")
-    var controlComplete = 1_000_000
+    var controlComplete = 30_000
 
     @Option(help: "How long to run a control at most.")
     var controlTime = TimeLimit(seconds: 1_800)
