@@ -12,13 +12,28 @@ extension Campaign {
     func noteCounts(_ level: Level, _ seed: ScheduleSeed, _ trace: Trace) {
         let picture = Picture(pair, seed)
         for event in eventNumbers(level) {
-            guard let difference = EventDifference(event, picture.events.base, picture.events.patched) else { continue }
+            guard let direction = EventDifference(event, picture.events.base, picture.events.patched)?.direction else {
+                continue
+            }
             let name = eventName(event)
+            let claim = claims.covering(level, name, direction, in: picture)
+            let differ = { [pair] (base: Outcome, patched: Outcome) in
+                base.essence == patched.essence && base.wholeState == patched.wholeState && pair.setupsDoTheSame(level)
+                    && (level == .events ? base.events != patched.events : base.cost != patched.cost)
+            }
+            let shows = { [claims] (picture: Picture) in
+                EventDifference(event, picture.events.base, picture.events.patched)?.direction == direction
+                    && claims.covering(level, name, direction, in: picture) == claim
+            }
             note(
+                UnsettledCutter(pair, trace, vocabulary, seed, differ: differ, shows: shows), picture, claim,
+                with: "with the same results and state"
+            ) { picture, trace, seed, effort in
                 picture.finding(
-                    level, difference.direction, name, difference.lines, trace, seed,
-                    effort: "under the schedule without preemption, with the same results and state"),
-                claims.covering(level, name, difference.direction, in: picture), seed)
+                    level, direction, name,
+                    EventDifference(event, picture.events.base, picture.events.patched)?.lines ?? [], trace, seed,
+                    effort: effort)
+            }
         }
     }
 
@@ -26,22 +41,52 @@ extension Campaign {
     /// Under preemption one schedule by name is not one schedule: what no claim covers may then differ by chance.
     func noteClaimedState(_ seed: ScheduleSeed, _ trace: Trace) {
         let picture = Picture(pair, seed)
-        let difference = StateDifference(picture.base.tree, picture.patched.tree)
-        for change in difference.changes where pair.leavesOut(change.field) {
+        for change in picture.changes where pair.leavesOut(change.field) {
             let claim = claims.covering(.state, change.field, change.direction, in: picture)
             if claim == nil && seed.schedule != 0 { continue }
+            let differ = { [pair] (base: Outcome, patched: Outcome) in
+                base.essence == patched.essence && base.wholeState != patched.wholeState && pair.setupsDoTheSame(.cost)
+            }
+            let shows = { [claims] (picture: Picture) in
+                picture.changes.contains { $0.field == change.field && $0.direction == change.direction }
+                    && claims.covering(.state, change.field, change.direction, in: picture) == claim
+            }
             note(
+                UnsettledCutter(pair, trace, vocabulary, seed, differ: differ, shows: shows), picture, claim,
+                with: "with the same results and the same state otherwise"
+            ) { picture, trace, seed, effort in
                 picture.finding(
-                    .state, change.direction, change.field, difference.lines, trace, seed,
-                    effort: "under schedule \(seed.schedule), with the same results and the same state otherwise"),
-                claim, seed)
+                    .state, change.direction, change.field,
+                    StateDifference(picture.base.tree, picture.patched.tree).lines,
+                    trace, seed, effort: effort)
+            }
         }
     }
 
-    func note(_ finding: Finding, _ claim: Claim?, _ seed: ScheduleSeed) {
-        var finding = finding
-        if let claim { finding.isExpected(by: claim) }
-        merge(finding) { seed.strategy().install() }
+    /// Adds a finding of the loaded trace, or counts one that is known; what is new is cut down first.
+    private func note(
+        _ cutter: UnsettledCutter, _ picture: Picture, _ claim: Claim?, with: String,
+        finding: (Picture, Trace, ScheduleSeed, String) -> Finding
+    ) {
+        func told(_ picture: Picture) -> Finding {
+            let number = cutter.seed.schedule
+            let schedule = number == 0 ? "the schedule without preemption" : "schedule \(number)"
+            var told = finding(picture, cutter.smallest, cutter.seed, "under \(schedule), \(with)")
+            if let claim { told.isExpected(by: claim) }
+            return told
+        }
+        let whole = told(picture)
+        if findings.contains(where: { $0.isSame(as: whole) }) { return merge(whole) }
+        let trace = cutter.smallest
+        let smaller = cutter.cut()
+        guard smaller != nil || reload(trace) else { return }
+        merge(told(smaller ?? picture)) { cutter.seed.strategy().install() }
+        _ = reload(trace)
+    }
+
+    private func reload(_ trace: Trace) -> Bool {
+        guard let compiled = try? CompiledTrace(trace, vocabulary) else { return false }
+        return pair.load(compiled, alike: false)
     }
 
     /// - Parameter side: the one that breaks them under the schedule at hand.

@@ -63,14 +63,16 @@ extension Picture {
     /// What the fields of results are called: the operation's name follows.
     fileprivate static let results = "results."
 
-    /// Whether the two executions differ in what a condition names.
+    /// Whether the two executions differ in what a condition names, or their set-ups did.
     fileprivate func shows(_ condition: Claim.Condition) -> Bool {
         let directions: [Finding.Direction]
         switch condition.level {
         case .events, .cost:
             let event = eventNumbers(condition.level).first { eventName($0) == condition.subject }
-            let difference = event.flatMap { EventDifference($0, events.base, events.patched) }
-            directions = difference.map { [$0.direction] } ?? []
+            directions = [events, setup].compactMap { tallies in
+                guard let event, let tallies else { return nil }
+                return EventDifference(event, tallies.base, tallies.patched)?.direction
+            }
         case .abi, .state:
             let field = (condition.level == .abi ? Picture.results : "") + condition.subject
             directions = changes.filter { $0.field == field }.map(\.direction)

@@ -81,6 +81,22 @@ public final class PairOfMachines {
         let second = patched.load(trace)
         return first == RUN_COMPLETE && second == RUN_COMPLETE && brokenFirst == 0 && kernel.violations == 0
     }
+
+    /// Whether the set-up of the loaded trace does the same on both sides, at the level `events` or `cost`.  What is
+    /// done by runs that begin differently cannot be compared, nor can fields that may differ on purpose.
+    func setupsDoTheSame(_ level: Level) -> Bool {
+        let (first, second) = (base.setupTally, patched.setupTally)
+        return first.events == second.events && (level == .events || first.cost == second.cost)
+    }
+
+    /// What the set-up of the loaded trace does on each side.
+    func setupTallies() -> (base: EventTally, patched: EventTally) {
+        func tally(_ machine: Machine) -> EventTally {
+            StepLog().record { _ = machine.load(machine.trace!) }
+            return EventTally(ofSetup: ())
+        }
+        return (tally(base), tally(patched))
+    }
 }
 
 public enum Side: Sendable {
@@ -192,13 +208,13 @@ extension PairOfMachines {
             broken.base |= first.violations
             broken.patched |= second.violations
             if first.essence == second.essence && first.wholeState != second.wholeState
-                && result.differsAsClaimed.count < PairOfMachines.claimedDifferences
+                && result.differsAsClaimed.count < PairOfMachines.claimedDifferences && setupsDoTheSame(.cost)
             {
                 result.differsAsClaimed.append(place)
             }
             if number == 0 && first.essence == second.essence && first.wholeState == second.wholeState {
-                if first.events != second.events { result.differsInEvents = place }
-                if first.cost != second.cost { result.differsInCost = place }
+                if setupsDoTheSame(.events) && first.events != second.events { result.differsInEvents = place }
+                if setupsDoTheSame(.cost) && first.cost != second.cost { result.differsInCost = place }
             }
             essences.base.insert(first.essence)
             essences.patched.insert(second.essence)

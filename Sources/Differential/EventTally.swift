@@ -23,13 +23,22 @@ struct EventTally {
 
     /// Sums up what the log and the counters of the run that has just ended hold.
     init(ofLog: Void) {
+        // The machine comes to rest in a task of its own.
+        self.init { $0 < kernel.nr_tasks }
         for item in vmEventNames.indices where kernel.event(item).pointee != 0 {
             counts[UInt8(vmEvent(item)), default: [:]][Key.sum] = Int(kernel.event(item).pointee)
         }
+    }
+
+    /// Sums up what the log of a set-up holds.
+    init(ofSetup: Void) {
+        self.init { $0 == kernel.nr_tasks }
+    }
+
+    private init(of isWanted: (UInt8) -> Bool) {
         for number in 0..<Int(scheduler.nr_log) {
             let entry = scheduler.log![number]
-            // The machine comes to rest in a task of its own.
-            guard entry.kind == UInt8(LOG_EVENT.rawValue), entry.task < kernel.nr_tasks else { continue }
+            guard entry.kind == UInt8(LOG_EVENT.rawValue), isWanted(entry.task) else { continue }
             let isCost = UInt32(entry.event) >= EVENT_lock.rawValue
             let key = Key(task: entry.task, object: entry.object, value: isCost ? 0 : entry.value)
             counts[entry.event, default: [:]][key, default: 0] += isCost ? Int(entry.value) : 1

@@ -14,6 +14,8 @@ public final class Machine {
     public let operations: kernel_ops
     public private(set) var trace: CompiledTrace?
     public var layout: Layout
+    /// What the set-up of the loaded trace did.
+    private(set) var setupTally = tally(events: 0, cost: 0)
     /// Fields that outcomes are compared without.
     var claimed: ClaimableFields = []
     /// The yield point of the lock that changed functions leave out.
@@ -48,6 +50,7 @@ public final class Machine {
         setupTask.state = UInt8(TASK_RUNNABLE.rawValue)
         setupTask.op = 0
         // What the set-up did is no part of an outcome; what it broke is.
+        setupTally = kernel.tally.pointee
         kernel.tally.pointee = tally(events: 0, cost: 0)
         for item in vmEventNames.indices { kernel.event(item).pointee = 0 }
         kernel.attempts = 0

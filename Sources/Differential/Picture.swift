@@ -12,6 +12,8 @@ struct Picture {
     let patched: RunDetail
     /// What each side did, for the levels `events` and `cost`.
     let events: (base: EventTally, patched: EventTally)
+    /// The same of the set-ups; nil if they do the same.
+    let setup: (base: EventTally, patched: EventTally)?
     /// Where the two executions first did something different.
     let firstDivergence: String?
     /// The yield points that each side passed.
@@ -32,6 +34,7 @@ struct Picture {
     private init(_ pair: PairOfMachines, installing install: () -> Void) {
         leavesOut = pair.leavesOut
         claims = pair.claims
+        setup = pair.setupsDoTheSame(.cost) ? nil : pair.setupTallies()
         let log = StepLog()
         install()
         base = log.record { RunDetail(running: pair.base) }

@@ -61,7 +61,7 @@ extension PairOfMachines {
         let shrinker = Shrinker(self, witness, seed, executions: budget.shrinking, isStrict: strictly)
         shrinker.shrinkProgram()
         // Fewer CPUs and pages are fewer choices and less to copy.
-        shrinker.shrinkMachine()
+        shrinker.cutMachine()
         let small = shrinker.best
         switch search(small, budget) {
         case .reached: return .dismissed

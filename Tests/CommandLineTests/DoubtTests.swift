@@ -10,31 +10,6 @@ import Testing
         try mmdiff(["run", "munlock-split", "--output", folder.path("found"), "--jobs", "1"] + arguments)
     }
 
-    /// page_mlock_one() of page_mlock.posted.c, with something at its beginning.
-    private func walker(_ beginning: String) throws -> String {
-        try folder.write(
-            "mine.c",
-            """
-            #include <mmdiff.h>
-
-            bool page_mlock_one(struct page *page, struct vm_area_struct *vma, unsigned long address, void *unused)
-            {
-                struct page_vma_mapped_walk pvmw = { .page = page, .vma = vma, .address = address };
-
-                \(beginning)
-                if (!(READ_ONCE(vma->vm_flags) & VM_LOCKED))
-                    return true;
-                while (page_vma_mapped_walk(&pvmw)) {
-                    if (!PageTransCompound(page))
-                        mlock_vma_page(page);
-                    page_vma_mapped_walk_done(&pvmw);
-                    return false;
-                }
-                return true;
-            }
-            """)
-    }
-
     /// Each pair of each family: even the shortest run must not doubt without a reason.
     @Test(arguments: ["munlock-split", "mlock-drain", "retract-page-tables"])
     func aShortRunIsBelieved(_ family: String) throws {
@@ -80,26 +55,8 @@ import Testing
 
     /// The lock is found in a user's file as well, which calls it by way of others.
     @Test func aUsersFileHasACanary() throws {
-        let end = try run("--pair", "page_mlock.posted..\(walker(""))", "--traces", "60")
+        let end = try run("--pair", "page_mlock.posted..\(folder.pageMlockOne(""))", "--traces", "60")
         #expect(end.status == 0)
         #expect(end.output.contains("heard without "))
-    }
-}
-
-/// A folder that is removed with the test that made it.
-final class ScratchFolder {
-    let url = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-
-    deinit {
-        try? FileManager.default.removeItem(at: url)
-    }
-
-    func path(_ name: String) -> String { url.appending(path: name).path }
-
-    /// - Returns: the file's path.
-    func write(_ name: String, _ text: String) throws -> String {
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        try text.write(toFile: path(name), atomically: true, encoding: .utf8)
-        return path(name)
     }
 }

@@ -4,55 +4,16 @@ import Testing
 
 /// `mmdiff run`, `replay`, `explore` and `import` from outside.
 @Suite(.serialized) final class RunTests {
-    private let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-
-    init() throws {
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(at: folder)
-    }
-
-    private func file(_ name: String, _ text: String) throws -> String {
-        let path = folder.appending(path: name).path
-        try text.write(toFile: path, atomically: true, encoding: .utf8)
-        return path
-    }
+    private let folder = ScratchFolder()
 
     private func run(_ arguments: String...) throws -> Ended {
-        try mmdiff(["run", "munlock-split", "--output", folder.appending(path: "found").path] + arguments)
+        try mmdiff(["run", "munlock-split", "--output", folder.path("found")] + arguments)
     }
 
     // MARK: A user's C file
 
-    /// page_mlock_one() as posted, with something at its beginning.
-    private func pageMlockOne(_ beginning: String = "") throws -> String {
-        try file(
-            "mine.c",
-            """
-            #include <mmdiff.h>
-
-            bool page_mlock_one(struct page *page, struct vm_area_struct *vma, unsigned long address, void *unused)
-            {
-                struct page_vma_mapped_walk pvmw = { .page = page, .vma = vma, .address = address };
-
-                \(beginning)
-                if (!(READ_ONCE(vma->vm_flags) & VM_LOCKED))
-                    return true;
-                while (page_vma_mapped_walk(&pvmw)) {
-                    if (!PageTransCompound(page))
-                        mlock_vma_page(page);
-                    page_vma_mapped_walk_done(&pvmw);
-                    return false;
-                }
-                return true;
-            }
-            """)
-    }
-
     @Test func aFileThatDoesTheSameIsEqual() throws {
-        let end = try run("--pair", "page_mlock.posted..\(pageMlockOne())", "--traces", "60", "--json")
+        let end = try run("--pair", "page_mlock.posted..\(folder.pageMlockOne())", "--traces", "60", "--json")
         #expect(end.status == 0)
         let pair = try firstPair(end)
         #expect(["equal", "pre-existing"].contains(pair["verdict"] as? String))
@@ -60,7 +21,7 @@ import Testing
     }
 
     @Test func aFileThatDoesNotCompileIsNoVariant() throws {
-        let end = try run("--pair", "page_mlock.posted..\(pageMlockOne("frob;"))", "--traces", "1")
+        let end = try run("--pair", "page_mlock.posted..\(folder.pageMlockOne("frob;"))", "--traces", "1")
         #expect(end.status == 125)
         #expect(end.output == "")
         #expect(end.errors.contains("mine.c"))
@@ -68,7 +29,7 @@ import Testing
 
     @Test(arguments: [("*(volatile int *)8 = 1;", "SIGSEGV"), ("for (volatile int i = 0;; i++) {}", "endless loop")])
     func aFileThatCrashesIsAFinding(_ code: String, _ words: String) throws {
-        let end = try run("--pair", "page_mlock.posted..\(pageMlockOne(code))", "--traces", "60", "--jobs", "1")
+        let end = try run("--pair", "page_mlock.posted..\(folder.pageMlockOne(code))", "--traces", "60", "--jobs", "1")
         #expect(end.status == 1)
         #expect(end.output.contains("1. crash: "))
         #expect(end.output.contains(words))
@@ -79,7 +40,7 @@ import Testing
 
     @Test func theMergedPatchDiffersFromThePostedOne() throws {
         let arguments = ["run", "--pair", "page_mlock.posted..page_mlock.merged", "--traces", "1200", "--seed", "1"]
-        let output = ["--output", folder.appending(path: "found").path]
+        let output = ["--output", folder.path("found")]
         let end = try mmdiff(arguments + output)
         #expect(end.status == 1)
         #expect(end.errors == "")
@@ -90,9 +51,9 @@ import Testing
         #expect(try mmdiff(arguments + output).output == end.output)
 
         let trace = try #require(
-            FileManager.default.enumerator(atPath: folder.appending(path: "found").path)?
+            FileManager.default.enumerator(atPath: folder.path("found"))?
                 .compactMap { $0 as? String }.sorted().first { $0.contains("new-held-at-return") })
-        let path = folder.appending(path: "found/\(trace)").path
+        let path = folder.path("found/\(trace)")
         let replay = try mmdiff("replay", path, "--variant", "page_mlock.merged")
         #expect(replay.status == 0)
         #expect(replay.output.contains("t0 "))
@@ -101,14 +62,14 @@ import Testing
     }
 
     @Test func aRunThatEntersNothingCannotTell() throws {
-        let trace = try file("idle.trace", RunTests.idle)
+        let trace = try folder.write("idle.trace", RunTests.idle)
         let end = try run("--pair", "try_to_munlock..page_mlock.posted", "--from", trace, "--traces", "2")
         #expect(end.status == 125)
         #expect(end.output.contains("unreached"))
     }
 
     @Test func aBadTraceIsNamedByLineAndColumn() throws {
-        let trace = try file("bad.trace", "mmdiff trace 1\nera v9.99\n")
+        let trace = try folder.write("bad.trace", "mmdiff trace 1\nera v9.99\n")
         for arguments in [
             ["run", "--from", trace], ["replay", trace], ["explore", trace, "--pair", "v5.13..page_mlock.posted"],
         ] {
@@ -138,7 +99,7 @@ import Testing
 
     /// A trace at system-call level means the same in each era.
     @Test func aTraceOfAnotherEraRuns() throws {
-        let trace = try file("idle.trace", RunTests.idle.replacing("v5.13", with: "v6.5"))
+        let trace = try folder.write("idle.trace", RunTests.idle.replacing("v5.13", with: "v6.5"))
         let end = try run("--pair", "try_to_munlock..page_mlock.posted", "--from", trace, "--traces", "2")
         #expect(end.status == 125)
         #expect(end.output.contains("unreached"))
@@ -150,7 +111,7 @@ import Testing
     @Test func anOperationThatTheErasLackIsNamed() throws {
         let text = RunTests.idle.replacing("v5.13", with: "v6.5")
             .replacing("task t1", with: "  madvise(0x8000, 0x1000, MADV_COLLAPSE)\ntask t1")
-        let trace = try file("new.trace", text)
+        let trace = try folder.write("new.trace", text)
         let end = try run("--from", trace, "--traces", "1")
         #expect(end.status == 2)
         #expect(end.output == "")
@@ -158,7 +119,7 @@ import Testing
     }
 
     @Test func aReplayHasAColumnForEachTask() throws {
-        let trace = try file("idle.trace", RunTests.idle)
+        let trace = try folder.write("idle.trace", RunTests.idle)
         let end = try mmdiff("replay", trace)
         #expect(end.status == 0)
         let lines = end.output.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
@@ -173,7 +134,7 @@ import Testing
     }
 
     @Test func anExplorationIsExhaustiveWhereItCanBe() throws {
-        let trace = try file("idle.trace", RunTests.idle)
+        let trace = try folder.write("idle.trace", RunTests.idle)
         let end = try mmdiff("explore", trace, "--pair", "try_to_munlock..page_mlock.posted", "--preemptions", "1")
         #expect(end.status == 0)
         #expect(end.output.hasPrefix("Test \(trace) try_to_munlock..page_mlock.posted\nStates "))
@@ -185,7 +146,7 @@ import Testing
     }
 
     @Test func anImportedLogRuns() throws {
-        let log = try file(
+        let log = try folder.write(
             "log.strace",
             """
             mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7f0000000000
@@ -194,7 +155,7 @@ import Testing
             +++ exited with 0 +++
 
             """)
-        let trace = folder.appending(path: "imported.trace").path
+        let trace = folder.path("imported.trace")
         let end = try mmdiff("import", "strace", log, "-o", trace)
         #expect(end.status == 0)
         #expect(end.output == "")

@@ -5,21 +5,7 @@ import Foundation
 import Testing
 
 @Suite(.serialized) final class ShrinkTests {
-    private let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-
-    init() throws {
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(at: folder)
-    }
-
-    private func file(_ name: String, _ text: String) throws -> String {
-        let path = folder.appending(path: name).path
-        try text.write(toFile: path, atomically: true, encoding: .utf8)
-        return path
-    }
+    private let folder = ScratchFolder()
 
     private let race = """
         mmdiff trace 1
@@ -43,8 +29,8 @@ import Testing
         """
 
     @Test func aTraceIsCutDownToItsDifference() throws {
-        let trace = try file("race.trace", race)
-        let small = folder.appending(path: "small.trace").path
+        let trace = try folder.write("race.trace", race)
+        let small = folder.path("small.trace")
         let pair = "try_to_munlock..page_mlock.posted"
         let end = try mmdiff("shrink", trace, "--pair", pair, "-o", small)
         #expect(end.status == 1)
@@ -81,7 +67,7 @@ import Testing
 
     @Test func whatDoesNotDifferIsStatus0() throws {
         let end = try mmdiff(
-            "shrink", file("race.trace", race), "--pair", "page_mlock.posted..page_mlock.posted.c", "--json")
+            "shrink", folder.write("race.trace", race), "--pair", "page_mlock.posted..page_mlock.posted.c", "--json")
         #expect(end.status == 0)
         let shrinking = try #require(try end.json() as? [String: Any])
         #expect(shrinking["finding"] == nil && shrinking["before"] != nil)
@@ -89,7 +75,7 @@ import Testing
 
     @Test func aFileThatCannotBeWrittenIsBadInput() throws {
         let end = try mmdiff(
-            "shrink", file("race.trace", race), "--pair", "try_to_munlock..page_mlock.posted", "-o", "/nowhere/x")
+            "shrink", folder.write("race.trace", race), "--pair", "try_to_munlock..page_mlock.posted", "-o", "/nowhere/x")
         #expect(end.status == 2)
         #expect(end.errors == "mmdiff: cannot write /nowhere/x\n")
     }
@@ -97,8 +83,8 @@ import Testing
     // MARK: Claims
 
     private func run(_ arguments: String...) throws -> Ended {
-        let trace = try file("race.trace", race)
-        let output = folder.appending(path: "found").path
+        let trace = try folder.write("race.trace", race)
+        let output = folder.path("found")
         return try mmdiff(
             ["run", "munlock-split", "--from", trace, "--traces", "4", "--jobs", "1", "--output", output] + arguments)
     }
@@ -122,7 +108,7 @@ import Testing
     }
 
     @Test func otherClaimsCoverWhatTheySay() throws {
-        let claims = try file(
+        let claims = try folder.write(
             "mine.claims", "events mmu_notifier_range_start either\nevents tlb_flush lost\n\"mine\"\n")
         let end = try run("--pair", "try_to_munlock..page_mlock.fixed", "--claims", claims)
         #expect(end.output.contains("    events mmu_notifier_range_start either: expected\n"))
@@ -131,7 +117,7 @@ import Testing
     }
 
     @Test func aBadClaimIsNamedByLineAndColumn() throws {
-        let claims = try file("bad.claims", "cost lock either\n  \"mine\"\nevents frob lost\n")
+        let claims = try folder.write("bad.claims", "cost lock either\n  \"mine\"\nevents frob lost\n")
         let end = try run("--pair", "try_to_munlock..page_mlock.fixed", "--claims", claims)
         #expect(end.status == 2)
         #expect(end.errors.contains("bad.claims:3:8: error: no event 'frob'"))

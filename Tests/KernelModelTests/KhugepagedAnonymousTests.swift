@@ -197,16 +197,7 @@ extension KernelModelTests {
         @Test func pinnedMeanwhile() {
             race(
                 setup: mapAndFill0,
-                .init(0) {
-                    for _ in 0..<3 {
-                        guard let page = ops.get_user_page_fast(current.mm!, address(2), FOLL_WRITE | FOLL_PIN),
-                            !IS_ERR(page)
-                        else { continue }
-                        page.contents = 9
-                        #expect(load(address(2)) == 9)
-                        ops.unpin_user_page(page)
-                    }
-                },
+                .init(0) { writeThroughPins(address(2)) },
                 .init(0) { for n in 4..<nr { #expect(load(address(n)) == 100 + n) } })
         }
 

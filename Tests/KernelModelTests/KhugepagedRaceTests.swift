@@ -178,17 +178,7 @@ extension KernelModelTests {
         @Test func pinnedMeanwhile() {
             race(
                 setup: mapAndFork,
-                .init(0) {
-                    for _ in 0..<3 {
-                        guard let page = ops.get_user_page_fast(current.mm!, address(2), FOLL_WRITE | FOLL_PIN),
-                            !IS_ERR(page)
-                        else { continue }
-                        // What a device writes is there as long as it holds the page.
-                        page.contents = 9
-                        #expect(load(address(2)) == 9)
-                        ops.unpin_user_page(page)
-                    }
-                },
+                .init(0) { writeThroughPins(address(2)) },
                 .init(1) { _ = ops.get_user_page_fast(current.mm!, address(4), FOLL_GET).map(ops.put_page) })
         }
 

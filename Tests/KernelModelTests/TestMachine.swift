@@ -255,6 +255,17 @@ func load(_ address: UInt) -> Int {
     access_memory(current.mm!, address, write: false, token: 0)
 }
 
+/// Pins a page a few times for a device: what it writes is there as long as it holds the page.
+func writeThroughPins(_ address: UInt) {
+    for _ in 0..<3 {
+        guard let page = ops.get_user_page_fast(current.mm!, address, FOLL_WRITE | FOLL_PIN), !IS_ERR(page)
+        else { continue }
+        page.contents = 9
+        #expect(load(address) == 9)
+        ops.unpin_user_page(page)
+    }
+}
+
 /// Makes process `number` a copy of the current one.
 func fork(_ number: Int) {
     #expect(ops.dup_mm(UInt32(number), current.mm!) != nil)

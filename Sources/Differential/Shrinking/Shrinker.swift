@@ -6,7 +6,7 @@
 import Simulation
 import Traces
 
-final class Shrinker {
+final class Shrinker: TraceCutter {
     private let pair: PairOfMachines
     private let seed: ScheduleSeed
     private let judgement: QuickJudgement
@@ -29,30 +29,13 @@ final class Shrinker {
     /// Leaves out tasks, steps and preemptions.
     func shrinkProgram() {
         shrinkSchedule()
-        var before: Int
-        repeat {
-            before = best.trace.operations + best.trace.tasks.count
-            dropTasks()
-            setUp()
-            drop(count: { best.trace.stepsOfTasks.count }) { best.scheduled.without(steps: $0) }
-            drop(count: { best.trace.setup.steps.count }) { best.scheduled.without(setupSteps: $0) }
-        } while best.trace.operations + best.trace.tasks.count < before && hasBudget
+        cutProgram()
         shrinkSchedule()
-    }
-
-    /// Makes the machine simpler.
-    @discardableResult
-    func shrinkMachine() -> Bool {
-        simplify { $0.onSimplerMachines() }
     }
 
     /// Makes machine and arguments simpler.
     func shrinkDetails() {
-        var progress = true
-        while progress && hasBudget {
-            progress = shrinkMachine()
-            progress = simplify { $0.withSimplerArguments() } || progress
-        }
+        cutDetails()
         shrinkSchedule()
     }
 
@@ -82,48 +65,16 @@ final class Shrinker {
         best = witness
     }
 
-    private var hasBudget: Bool { pair.executions < limit && !pair.isOutOfTime }
+    var smallest: Trace { best.scheduled }
 
-    private func tries(_ smaller: Trace) -> Bool {
+    var hasBudget: Bool { pair.executions < limit && !pair.isOutOfTime }
+
+    func tries(_ smaller: Trace) -> Bool {
         guard hasBudget,
             let found = pair.witness(smaller, like: best, strictly: isStrict, judgement, seed), found.trace.isWritable
         else { return false }
         best = found
         return true
-    }
-
-    // MARK: Programs
-
-    private func dropTasks() {
-        var number = best.trace.tasks.count - 1
-        while number >= 0 && best.trace.tasks.count > 1 {
-            _ = tries(best.scheduled.without(task: number))
-            number -= 1
-        }
-    }
-
-    /// Moves to the set-up what tasks do before it matters.
-    private func setUp() {
-        for task in best.trace.tasks.indices.reversed() {
-            while task < best.trace.tasks.count, best.trace.tasks.count > 1 || best.trace.tasks[task].steps.count > 1 {
-                guard tries(best.scheduled.settingUp(task)) else { break }
-            }
-        }
-    }
-
-    /// Leaves out half of the things, a quarter, ... and then single ones, from the last to the first: so no step
-    /// loses the result that it uses before it is gone itself.
-    private func drop(count: () -> Int, without: (Range<Int>) -> Trace) {
-        var size = max(count() / 2, 1)
-        while count() > 0 {
-            var end = count()
-            while end > 0 {
-                _ = tries(without(max(end - size, 0)..<end))
-                end = min(end - size, count())
-            }
-            if size == 1 { return }
-            size /= 2
-        }
     }
 
     // MARK: Schedules
@@ -147,27 +98,6 @@ final class Shrinker {
         guard best.isLike(run.essence), run.schedule.preemptions < best.schedule.preemptions else { return }
         (best.schedule, best.essence) = (run.schedule, run.essence)
     }
-
-    // MARK: Arguments and machine
-
-    /// Tries one change after the other until none is left that helps.
-    private func simplify(_ simpler: (Trace) -> [Trace]) -> Bool {
-        var changed = false
-        var number = 0
-        var candidates = simpler(best.scheduled)
-        while number < candidates.count && hasBudget {
-            if tries(candidates[number]) {
-                changed = true
-                // Those before it did not help; with this one, others stand in their places.
-                let rest = candidates.count - number
-                candidates = simpler(best.scheduled)
-                number = max(candidates.count - rest, 0)
-            } else {
-                number += 1
-            }
-        }
-        return changed
-    }
 }
 
 extension Schedule {
@@ -180,12 +110,5 @@ extension Schedule {
             if range.contains(number) { fewer.decisions.remove(at: index) }
         }
         return fewer
-    }
-}
-
-extension Trace {
-    /// Whether it is still a trace: what refers to what may have been left out.
-    fileprivate var isWritable: Bool {
-        (try? Trace(parsing: description, file: "", eras: Vocabulary.all)) != nil
     }
 }
