@@ -45,7 +45,7 @@ import Testing
 
     @Test func whatARunFindsCanBeKnown() throws {
         let folder = try FixtureFolder()
-        let run = ["run", "--pair", heldPair, "--traces", "100", "--seed", "1", "--output", folder.path + "/found"]
+        let run = ["run", "--pair", heldPair, "--traces", "1200", "--seed", "1", "--output", folder.path + "/found"]
         let report = try #require(try mmdiff(run + ["--json"]).json() as? [String: Any])
         let pair = try #require((report["pairs"] as? [[String: Any]])?.first)
         let findings = (pair["findings"] as? [[String: Any]] ?? []).compactMap { $0["finding"] as? [String: Any] }
@@ -55,7 +55,7 @@ import Testing
             else { return nil }
             return ([level, direction] + subject).joined(separator: " ")
         }
-        #expect(!keys.isEmpty)
+        try #require(!keys.isEmpty)
         var list = "mmdiff allowlist 1\n"
         for key in keys + ["state new no.such"] {
             list += "allow munlock-split \(heldPair) \(key)\n  why x\n  since 2026-01-01\n"

@@ -47,7 +47,7 @@ import Testing
         let end = try folder.fixture("store", "record", report, "--json")
         #expect(end.status == 0, "\(end.errors)")
         let recorded = try #require((try end.json() as? [String: Any])?["recorded"] as? [String])
-        #expect(!recorded.isEmpty)
+        try #require(!recorded.isEmpty)
         #expect(try folder.fixture("store", "verify").status == 0)
         #expect(try folder.fixture("store", "show", recorded[0]).output.contains("\nseed 1\n"))
     }
