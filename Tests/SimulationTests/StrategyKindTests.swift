@@ -103,6 +103,14 @@ extension SimulationTests {
             #expect(
                 Set(diaries(2000) { .delay(seed: $0, bound: 1, steps: 4) }.keys) == [111222, 222111, 122211, 112221])
         }
+
+        /// The first task can be passed over before it has begun.
+        @Test func theBeginningCanBeDelayed() {
+            TinyMachine.boot(fourSteps, oneStep)
+            #expect(
+                Set(diaries(2000) { .delay(seed: $0, bound: 1, steps: 4) }.keys)
+                    == [11112, 21111, 12111, 11211, 11121])
+        }
     }
 }
 
