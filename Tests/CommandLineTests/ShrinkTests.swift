@@ -75,7 +75,8 @@ import Testing
 
     @Test func aFileThatCannotBeWrittenIsBadInput() throws {
         let end = try mmdiff(
-            "shrink", folder.write("race.trace", race), "--pair", "try_to_munlock..page_mlock.posted", "-o", "/nowhere/x")
+            "shrink", folder.write("race.trace", race), "--pair", "try_to_munlock..page_mlock.posted", "-o",
+            "/nowhere/x")
         #expect(end.status == 2)
         #expect(end.errors == "mmdiff: cannot write /nowhere/x\n")
     }

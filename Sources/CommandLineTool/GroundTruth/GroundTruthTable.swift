@@ -58,8 +58,10 @@ struct GroundTruthTable: Encodable {
         lines += cases.map { row($0) }
         guard !controls.isEmpty else { return lines.joined(separator: "\n") }
         lines += [
-            "", "Controls: schedules of random traces; small traces explored completely by reduced search, and its schedules.",
-            "", "| control | random schedules | false alarms | small traces | schedules | different outcomes |",
+            "",
+            "Controls: schedules of random traces; small traces explored completely by reduced search, and its schedules.",
+            "",
+            "| control | random schedules | false alarms | small traces | schedules | different outcomes |",
             "|---|--:|---|--:|--:|--:|",
         ]
         lines += controls.map {
