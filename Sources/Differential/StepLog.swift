@@ -3,6 +3,7 @@
 
 import CKernel
 import Simulation
+import Traces
 
 /// A yield point that a task passed, as schedules name it.
 struct PassedPlace: Equatable {
@@ -15,6 +16,15 @@ struct PassedPlace: Equatable {
     var isChanged = false
 
     var text: String { "t\(task) op \(op) \(function):\(label)" }
+
+    /// Whether it is passed in the step in which a decision is taken.
+    func isOfStep(of decision: Decision) -> Bool { task == decision.task && op == decision.op }
+
+    /// Whether a decision is taken there.
+    func isPlace(of decision: Decision) -> Bool {
+        isOfStep(of: decision) && function == decision.function && label == decision.label
+            && occurrence == decision.occurrence
+    }
 }
 
 /// Keeps what a run does.

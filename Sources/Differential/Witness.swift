@@ -182,12 +182,17 @@ extension PairOfMachines {
     private func reaches(
         _ side: Side, near schedule: Schedule, _ isWanted: (Outcome.Essence) -> Bool
     ) -> Bool {
+        let (schedule, renamed) = aligned(schedule, for: side)
+        CompiledSchedule(schedule).install()
+        if isWanted(essence(side)) { return true }
         let places = places(schedule, on: side)
         var rest = PairOfMachines.nearby
-        for (number, decision) in schedule.decisions.enumerated() where !decision.forced {
+        let preemptions = schedule.decisions.indices.filter { !schedule.decisions[$0].forced }
+        // What has another name on this side is the likeliest to stand elsewhere.
+        for number in renamed + preemptions.filter({ !renamed.contains($0) }) {
+            let decision = schedule.decisions[number]
             let own = places.filter {
-                $0.task == decision.task && $0.op == decision.op
-                    && (decision.cpu == nil || $0.label == decision.label)
+                $0.isOfStep(of: decision) && (decision.cpu == nil || $0.label == decision.label)
             }
             for place in own.prefix(rest) {
                 rest -= 1
@@ -197,6 +202,26 @@ extension PairOfMachines {
             if rest == 0 || isOutOfTime { return false }
         }
         return false
+    }
+
+    /// The schedule with preemptions at places that a side does not pass moved to the same label in a function that the
+    /// other side does not enter, or else in a changed one: a part that is split out has a name of its own.
+    ///
+    /// - Returns: beside it, the numbers of the decisions that were moved.
+    private func aligned(_ schedule: Schedule, for side: Side) -> (Schedule, renamed: [Int]) {
+        let (places, others) = (places(schedule, on: side), places(schedule, on: side.other))
+        var (aligned, renamed) = (schedule, [Int]())
+        for (number, decision) in schedule.decisions.enumerated() where !decision.forced {
+            let own = places.filter { $0.isOfStep(of: decision) }
+            guard !own.contains(where: { $0.isPlace(of: decision) }) else { continue }
+            let labelled = own.filter { $0.label == decision.label }
+            let unknown = labelled.filter { place in !others.contains { $0.function == place.function } }
+            let like = unknown.isEmpty ? labelled.filter(\.isChanged) : unknown
+            guard !like.isEmpty else { continue }
+            aligned = aligned.moving(number, to: like[min(decision.occurrence, like.count) - 1])
+            renamed.append(number)
+        }
+        return (aligned, renamed)
     }
 
     private func vocabulary(of trace: Trace) -> Vocabulary {

@@ -80,6 +80,16 @@ import Testing
         #expect(end.errors.split(separator: "\n").count == 1)
     }
 
+    /// Its yield points are in a function of another name: schedules must find them there.
+    @Test func aPartThatIsSplitOutIsFollowed() throws {
+        let helper = project.appending(path: "Variants/RetractPageTables/refactors/helper.c").path
+        let end = try table(
+            "control refactor retract-page-tables new..\(helper)", "--only", "refactor", "--control-schedules", "60000",
+            "--control-complete", "0", "--json")
+        let controls = try #require((try end.json() as? [String: Any])?["controls"] as? [[String: Any]])
+        #expect(try #require(controls.first)["alarms"] as? [String] == [])
+    }
+
     /// All of them, if not for long: `make refactors` takes the time.
     @Test(arguments: ["refactor", "language"]) func refactorsAreSilent(_ name: String) throws {
         let end = try mmdiff(

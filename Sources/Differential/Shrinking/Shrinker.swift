@@ -46,7 +46,7 @@ final class Shrinker: TraceCutter {
             let decision = best.schedule.decisions[number]
             guard !decision.forced, decision.cpu == nil, !isInChangedFunction(decision) else { continue }
             let places = pair.places(best.schedule, on: best.side)
-            let own = places.filter { $0.task == decision.task && $0.op == decision.op && $0.isChanged }
+            let own = places.filter { $0.isOfStep(of: decision) && $0.isChanged }
             for place in own {
                 let run = pair.execute(best.schedule.moving(number, to: place), on: best.side)
                 guard best.isLike(run.essence), run.schedule.preemptions <= best.schedule.preemptions else { continue }
