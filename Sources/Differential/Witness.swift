@@ -204,21 +204,26 @@ extension PairOfMachines {
         return false
     }
 
-    /// The schedule with preemptions at places that a side does not pass moved to the same label in a function that the
-    /// other side does not enter, or else in a changed one: a part that is split out has a name of its own.
+    /// The schedule with preemptions inside what the pair changes moved to where the same label is passed for as many
+    /// times there: a part that is split out is a function of another name.
     ///
     /// - Returns: beside it, the numbers of the decisions that were moved.
     private func aligned(_ schedule: Schedule, for side: Side) -> (Schedule, renamed: [Int]) {
         let (places, others) = (places(schedule, on: side), places(schedule, on: side.other))
+        let functions = (own: Set(places.map(\.function)), other: Set(others.map(\.function)))
         var (aligned, renamed) = (schedule, [Int]())
         for (number, decision) in schedule.decisions.enumerated() where !decision.forced {
-            let own = places.filter { $0.isOfStep(of: decision) }
-            guard !own.contains(where: { $0.isPlace(of: decision) }) else { continue }
-            let labelled = own.filter { $0.label == decision.label }
-            let unknown = labelled.filter { place in !others.contains { $0.function == place.function } }
-            let like = unknown.isEmpty ? labelled.filter(\.isChanged) : unknown
-            guard !like.isEmpty else { continue }
-            aligned = aligned.moving(number, to: like[min(decision.occurrence, like.count) - 1])
+            let theirs = others.filter {
+                $0.isOfStep(of: decision) && $0.label == decision.label
+                    && ($0.isChanged || !functions.own.contains($0.function))
+            }
+            guard let time = theirs.firstIndex(where: { $0.isPlace(of: decision) }) else { continue }
+            let own = places.filter {
+                $0.isOfStep(of: decision) && $0.label == decision.label
+                    && ($0.isChanged || !functions.other.contains($0.function))
+            }
+            guard time < own.count, !own[time].isPlace(of: decision) else { continue }
+            aligned = aligned.moving(number, to: own[time])
             renamed.append(number)
         }
         return (aligned, renamed)
