@@ -12,17 +12,12 @@ extension Campaign {
     func noteCounts(_ level: Level, _ seed: ScheduleSeed, _ trace: Trace) {
         let picture = Picture(pair, seed)
         for event in eventNumbers(level) {
-            guard let direction = EventDifference(event, picture.events.base, picture.events.patched)?.direction else {
-                continue
-            }
+            guard let direction = EventDifference(event, picture.events)?.direction else { continue }
             let name = eventName(event)
             let claim = claims.covering(level, name, direction, in: picture)
-            let differ = { [pair] (base: Outcome, patched: Outcome) in
-                base.essence == patched.essence && base.wholeState == patched.wholeState && pair.setupsDoTheSame(level)
-                    && (level == .events ? base.events != patched.events : base.cost != patched.cost)
-            }
+            let differ = { [pair] in pair.differ(inWhatWasDone: level, $0, $1) }
             let shows = { [claims] (picture: Picture) in
-                EventDifference(event, picture.events.base, picture.events.patched)?.direction == direction
+                EventDifference(event, picture.events)?.direction == direction
                     && claims.covering(level, name, direction, in: picture) == claim
             }
             note(
@@ -30,8 +25,7 @@ extension Campaign {
                 with: "with the same results and state"
             ) { picture, trace, seed, effort in
                 picture.finding(
-                    level, direction, name,
-                    EventDifference(event, picture.events.base, picture.events.patched)?.lines ?? [], trace, seed,
+                    level, direction, name, EventDifference(event, picture.events)?.lines ?? [], trace, seed,
                     effort: effort)
             }
         }
@@ -44,9 +38,7 @@ extension Campaign {
         for change in picture.changes where pair.leavesOut(change.field) {
             let claim = claims.covering(.state, change.field, change.direction, in: picture)
             if claim == nil && seed.schedule != 0 { continue }
-            let differ = { [pair] (base: Outcome, patched: Outcome) in
-                base.essence == patched.essence && base.wholeState != patched.wholeState && pair.setupsDoTheSame(.cost)
-            }
+            let differ = { [pair] in pair.differAsClaimed($0, $1) }
             let shows = { [claims] (picture: Picture) in
                 picture.changes.contains { $0.field == change.field && $0.direction == change.direction }
                     && claims.covering(.state, change.field, change.direction, in: picture) == claim
@@ -56,9 +48,7 @@ extension Campaign {
                 with: "with the same results and the same state otherwise"
             ) { picture, trace, seed, effort in
                 picture.finding(
-                    .state, change.direction, change.field,
-                    StateDifference(picture.base.tree, picture.patched.tree).lines,
-                    trace, seed, effort: effort)
+                    .state, change.direction, change.field, picture.stateDifference.lines, trace, seed, effort: effort)
             }
         }
     }
@@ -79,14 +69,9 @@ extension Campaign {
         if findings.contains(where: { $0.isSame(as: whole) }) { return merge(whole) }
         let trace = cutter.smallest
         let smaller = cutter.cut()
-        guard smaller != nil || reload(trace) else { return }
+        guard smaller != nil || pair.load(trace, vocabulary, alike: false) else { return }
         merge(told(smaller ?? picture)) { cutter.seed.strategy().install() }
-        _ = reload(trace)
-    }
-
-    private func reload(_ trace: Trace) -> Bool {
-        guard let compiled = try? CompiledTrace(trace, vocabulary) else { return false }
-        return pair.load(compiled, alike: false)
+        _ = pair.load(trace, vocabulary, alike: false)
     }
 
     /// - Parameter side: the one that breaks them under the schedule at hand.

@@ -71,7 +71,7 @@ extension Picture {
             let event = eventNumbers(condition.level).first { eventName($0) == condition.subject }
             directions = [events, setup].compactMap { tallies in
                 guard let event, let tallies else { return nil }
-                return EventDifference(event, tallies.base, tallies.patched)?.direction
+                return EventDifference(event, tallies)?.direction
             }
         case .abi, .state:
             let field = (condition.level == .abi ? Picture.results : "") + condition.subject

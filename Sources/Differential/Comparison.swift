@@ -82,11 +82,28 @@ public final class PairOfMachines {
         return first == RUN_COMPLETE && second == RUN_COMPLETE && brokenFirst == 0 && kernel.violations == 0
     }
 
+    /// Boots both with a trace that is not compiled yet; false also if it cannot be.
+    func load(_ trace: Trace, _ vocabulary: Vocabulary, alike: Bool = true) -> Bool {
+        guard let compiled = try? CompiledTrace(trace, vocabulary) else { return false }
+        return load(compiled, alike: alike)
+    }
+
     /// Whether the set-up of the loaded trace does the same on both sides, at the level `events` or `cost`.  What is
     /// done by runs that begin differently cannot be compared, nor can fields that may differ on purpose.
     func setupsDoTheSame(_ level: Level) -> Bool {
         let (first, second) = (base.setupTally, patched.setupTally)
         return first.events == second.events && (level == .events || first.cost == second.cost)
+    }
+
+    /// Whether two runs with the same results and state did not do the same, at the level `events` or `cost`.
+    func differ(inWhatWasDone level: Level, _ base: Outcome, _ patched: Outcome) -> Bool {
+        base.essence == patched.essence && base.wholeState == patched.wholeState && setupsDoTheSame(level)
+            && (level == .events ? base.events != patched.events : base.cost != patched.cost)
+    }
+
+    /// Whether two runs differ in fields that may differ on purpose, and in nothing else that they left.
+    func differAsClaimed(_ base: Outcome, _ patched: Outcome) -> Bool {
+        base.essence == patched.essence && base.wholeState != patched.wholeState && setupsDoTheSame(.cost)
     }
 
     /// What the set-up of the loaded trace does on each side.
@@ -207,14 +224,12 @@ extension PairOfMachines {
             if first.violations & ~broken.base != 0 { brokenFirst.append((first.violations & ~broken.base, place)) }
             broken.base |= first.violations
             broken.patched |= second.violations
-            if first.essence == second.essence && first.wholeState != second.wholeState
-                && result.differsAsClaimed.count < PairOfMachines.claimedDifferences && setupsDoTheSame(.cost)
-            {
+            if result.differsAsClaimed.count < PairOfMachines.claimedDifferences, differAsClaimed(first, second) {
                 result.differsAsClaimed.append(place)
             }
-            if number == 0 && first.essence == second.essence && first.wholeState == second.wholeState {
-                if setupsDoTheSame(.events) && first.events != second.events { result.differsInEvents = place }
-                if setupsDoTheSame(.cost) && first.cost != second.cost { result.differsInCost = place }
+            if number == 0 {
+                if differ(inWhatWasDone: .events, first, second) { result.differsInEvents = place }
+                if differ(inWhatWasDone: .cost, first, second) { result.differsInCost = place }
             }
             essences.base.insert(first.essence)
             essences.patched.insert(second.essence)

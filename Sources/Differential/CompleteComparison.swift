@@ -62,12 +62,7 @@ public struct CompleteComparison: Codable, Sendable {
         guard pair.load(compiled) else { return }
         let base = Outcomes(of: pair.base)
         guard base.entered else { return }
-        guard base.complete else {
-            larger += 1
-            return
-        }
-        let patched = Outcomes(of: pair.patched)
-        guard patched.complete else {
+        guard base.complete, case let patched = Outcomes(of: pair.patched), patched.complete else {
             larger += 1
             return
         }

@@ -98,8 +98,8 @@ struct EventDifference {
     private static let details = 6
 
     /// Nil if they do not differ.
-    init?(_ event: Int, _ base: EventTally, _ patched: EventTally) {
-        let (before, after) = (base[event], patched[event])
+    init?(_ event: Int, _ tallies: (base: EventTally, patched: EventTally)) {
+        let (before, after) = (tallies.base[event], tallies.patched[event])
         if before == after { return nil }
         let name = eventName(event)
         let (less, more) = (before.values.reduce(0, +), after.values.reduce(0, +))

@@ -156,7 +156,7 @@ extension ObservedOutcome {
     fileprivate init(_ detail: RunDetail, tasks: Int) {
         let state = detail.tree.children.filter { !$0.name.hasPrefix("results of ") && $0.name != "events" }
         // What it costs changes with every yield point of the model, and is nobody's regression.
-        let costs = (Int(EVENT_lock.rawValue)..<Int(NR_EVENT_KINDS.rawValue)).map { eventPrefix + eventName($0) }
+        let costs = eventNumbers(.cost).map { eventPrefix + eventName($0) }
         let events = detail.tree.children.filter { $0.name == "events" }.flatMap { $0.valueLines() }
             .filter { !costs.contains($0.path) }
         let stateLines = state.flatMap { $0.valueLines() }

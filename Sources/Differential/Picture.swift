@@ -12,7 +12,7 @@ struct Picture {
     let patched: RunDetail
     /// What each side did, for the levels `events` and `cost`.
     let events: (base: EventTally, patched: EventTally)
-    /// The same of the set-ups; nil if they do the same.
+    /// The same of the set-ups; nil if they do the same, or if no claim asks.
     let setup: (base: EventTally, patched: EventTally)?
     /// Where the two executions first did something different.
     let firstDivergence: String?
@@ -34,7 +34,8 @@ struct Picture {
     private init(_ pair: PairOfMachines, installing install: () -> Void) {
         leavesOut = pair.leavesOut
         claims = pair.claims
-        setup = pair.setupsDoTheSame(.cost) ? nil : pair.setupTallies()
+        let isAsked = claims.contains { !$0.conditions.isEmpty }
+        setup = isAsked && !pair.setupsDoTheSame(.cost) ? pair.setupTallies() : nil
         let log = StepLog()
         install()
         base = log.record { RunDetail(running: pair.base) }
@@ -76,7 +77,7 @@ struct Picture {
             return ("invariants", invariants.filter { likeness.violations & 1 << $0.kind != 0 }.map(\.name))
         }
         if let end = likeness.end { return ("invariants", [endName(end)]) }
-        let fields = StateDifference(base.tree, patched.tree).fields.filter {
+        let fields = stateDifference.fields.filter {
             !$0.hasPrefix("events.") && !leavesOut($0)
         }
         let results = fields.filter { $0.hasPrefix("results") }
@@ -84,7 +85,9 @@ struct Picture {
     }
 
     /// The fields that differ, and which way.
-    var changes: [FieldChange] { StateDifference(base.tree, patched.tree).changes }
+    var changes: [FieldChange] { stateDifference.changes }
+
+    var stateDifference: StateDifference { StateDifference(base.tree, patched.tree) }
 
     func finding(_ settled: Settled, _ seed: ScheduleSeed) -> Finding {
         let witness = settled.witness
@@ -119,7 +122,7 @@ struct Picture {
     /// The difference of the two states; of the results alone where one side cannot come to rest.
     private var difference: [String] {
         let unsettled = [Side.base, .patched].filter { self[$0].outcome.state == 0 }
-        guard unsettled.count == 1 else { return StateDifference(base.tree, patched.tree).lines }
+        guard unsettled.count == 1 else { return stateDifference.lines }
         let (before, after) = (base.tree.withoutState, patched.tree.withoutState)
         let side = unsettled[0] == .base ? "before" : "after"
         return StateDifference(before, after).lines + ["  \(side) the patch the machine does not come to rest"]

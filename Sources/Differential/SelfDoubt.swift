@@ -134,7 +134,7 @@ public struct Doubter {
                 if areEqual(pair, place) { continue }
                 // Where free pages lie may decide whether there is a huge one; that is no difference of a variant.
                 if load(trace, pair, alike: false, pagesAlike: true), !areEqual(pair, place) {
-                    let fields = StateDifference(pair, place).fields.prefix(3).joined(separator: ", ")
+                    let fields = Picture(pair, place).stateDifference.fields.prefix(3).joined(separator: ", ")
                     result.difference = "trace \(trace), schedule \(number)" + (fields.isEmpty ? "" : ": \(fields)")
                     return result
                 }
@@ -212,13 +212,5 @@ public struct Doubter {
         (budget.sampled, budget.sampledAtTheEnd, budget.shrinking) = (100, 100, 1_000)
         (budget.searched, budget.preemptionBound) = (2_000, 1)
         return budget
-    }
-}
-
-extension StateDifference {
-    /// What differs under one schedule.
-    fileprivate init(_ pair: PairOfMachines, _ seed: ScheduleSeed) {
-        let picture = Picture(pair, seed)
-        self.init(picture.base.tree, picture.patched.tree)
     }
 }

@@ -182,14 +182,14 @@ extension PairOfMachines {
     private func reaches(
         _ side: Side, near schedule: Schedule, _ isWanted: (Outcome.Essence) -> Bool
     ) -> Bool {
-        let (schedule, renamed) = aligned(schedule, for: side)
+        let (schedule, moved) = aligned(schedule, for: side)
         CompiledSchedule(schedule).install()
         if isWanted(essence(side)) { return true }
         let places = places(schedule, on: side)
         var rest = PairOfMachines.nearby
         let preemptions = schedule.decisions.indices.filter { !schedule.decisions[$0].forced }
         // What has another name on this side is the likeliest to stand elsewhere.
-        for number in renamed + preemptions.filter({ !renamed.contains($0) }) {
+        for number in moved + preemptions.filter({ !moved.contains($0) }) {
             let decision = schedule.decisions[number]
             let own = places.filter {
                 $0.isOfStep(of: decision) && (decision.cpu == nil || $0.label == decision.label)
@@ -208,25 +208,24 @@ extension PairOfMachines {
     /// times there: a part that is split out is a function of another name.
     ///
     /// - Returns: beside it, the numbers of the decisions that were moved.
-    private func aligned(_ schedule: Schedule, for side: Side) -> (Schedule, renamed: [Int]) {
-        let (places, others) = (places(schedule, on: side), places(schedule, on: side.other))
-        let functions = (own: Set(places.map(\.function)), other: Set(others.map(\.function)))
-        var (aligned, renamed) = (schedule, [Int]())
-        for (number, decision) in schedule.decisions.enumerated() where !decision.forced {
-            let theirs = others.filter {
-                $0.isOfStep(of: decision) && $0.label == decision.label
-                    && ($0.isChanged || !functions.own.contains($0.function))
-            }
-            guard let time = theirs.firstIndex(where: { $0.isPlace(of: decision) }) else { continue }
-            let own = places.filter {
-                $0.isOfStep(of: decision) && $0.label == decision.label
-                    && ($0.isChanged || !functions.other.contains($0.function))
-            }
-            guard time < own.count, !own[time].isPlace(of: decision) else { continue }
-            aligned = aligned.moving(number, to: own[time])
-            renamed.append(number)
+    private func aligned(_ schedule: Schedule, for side: Side) -> (Schedule, moved: [Int]) {
+        let (own, other) = (places(schedule, on: side), places(schedule, on: side.other))
+        /// What is changed, or what only one side has.
+        func inside(_ places: [PassedPlace], besides others: [PassedPlace]) -> [PassedPlace] {
+            let known = Set(others.map(\.function))
+            return places.filter { $0.isChanged || !known.contains($0.function) }
         }
-        return (aligned, renamed)
+        let (ownInside, otherInside) = (inside(own, besides: other), inside(other, besides: own))
+        var (aligned, moved) = (schedule, [Int]())
+        for (number, decision) in schedule.decisions.enumerated() where !decision.forced {
+            let isLike = { (place: PassedPlace) in place.isOfStep(of: decision) && place.label == decision.label }
+            guard let time = otherInside.filter(isLike).firstIndex(where: { $0.isPlace(of: decision) }),
+                let place = ownInside.filter(isLike).dropFirst(time).first, !place.isPlace(of: decision)
+            else { continue }
+            aligned = aligned.moving(number, to: place)
+            moved.append(number)
+        }
+        return (aligned, moved)
     }
 
     private func vocabulary(of trace: Trace) -> Vocabulary {

@@ -30,30 +30,8 @@ import Testing
         _ = try git("commit", "--quiet", "--message", subject)
     }
 
-    /// page_mlock.fixed's walker.
-    private static let good = """
-        #include <mmdiff.h>
-
-        bool page_mlock_one(struct page *page, struct vm_area_struct *vma, unsigned long address, void *unused)
-        {
-            struct page_vma_mapped_walk pvmw = { .page = page, .vma = vma, .address = address };
-
-            if (!(READ_ONCE(vma->vm_flags) & VM_LOCKED))
-                return true;
-            while (page_vma_mapped_walk(&pvmw)) {
-                if (READ_ONCE(vma->vm_flags) & VM_LOCKED) {
-                    mlock_vma_page(page);
-                    page_vma_mapped_walk_done(&pvmw);
-                    return false;
-                }
-            }
-            return true;
-        }
-
-        """
-
     @Test func theBadCommitIsFound() throws {
-        let good = BisectTests.good
+        let good = pageMlockOneFixed
         let renamed = good.replacing("unused)", with: "arg)")
         let broken = renamed.replacing("return true;\n}", with: "return frob;\n}")
         let bad = renamed.replacing("            page_vma_mapped_walk_done(&pvmw);\n", with: "")
@@ -84,7 +62,7 @@ import Testing
     @Test(arguments: ["return frob;", "static int count; return count++;"])
     func aFileThatIsNoVariantIsStatus125(_ line: String) throws {
         let mine = try folder.write(
-            "mine.c", BisectTests.good.replacing("return true;\n}", with: "\(line)\n}"))
+            "mine.c", pageMlockOneFixed.replacing("return true;\n}", with: "\(line)\n}"))
         let end = try mmdiff("run", "munlock-split", "--pair", "page_mlock.fixed..\(mine)", "--traces", "1")
         #expect(end.status == 125)
         #expect(end.output == "")

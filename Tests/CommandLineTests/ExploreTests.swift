@@ -5,11 +5,9 @@ import Testing
 /// `mmdiff explore` from outside, in the modes that every build has; the others are in `SearchTests`.
 @Suite struct ExploreTests {
     private func explore(_ arguments: String...) throws -> Ended {
-        let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        try Self.trace.write(to: folder.appending(path: "orders.trace"), atomically: true, encoding: .utf8)
-        return try mmdiff(["explore", "orders.trace"] + arguments, in: folder)
+        let folder = ScratchFolder()
+        _ = try folder.write("orders.trace", Self.trace)
+        return try mmdiff(["explore", "orders.trace"] + arguments, in: folder.url)
     }
 
     private static let trace = """

@@ -4,28 +4,9 @@ import Testing
 
 /// Fixtures about a user's C file: kept without the file, checked where it is handed over.
 @Suite struct FixtureCFileTests {
+    private static let good = pageMlockOneFixed
     /// A walker that leaves without giving the page table lock back.
-    private static let bad = """
-        #include <mmdiff.h>
-
-        bool page_mlock_one(struct page *page, struct vm_area_struct *vma, unsigned long address, void *unused)
-        {
-            struct page_vma_mapped_walk pvmw = { .page = page, .vma = vma, .address = address };
-
-            if (!(READ_ONCE(vma->vm_flags) & VM_LOCKED))
-                return true;
-            while (page_vma_mapped_walk(&pvmw)) {
-                if (READ_ONCE(vma->vm_flags) & VM_LOCKED) {
-                    mlock_vma_page(page);
-                    return false;
-                }
-            }
-            return true;
-        }
-
-        """
-    private static let good = bad.replacing(
-        "            return false;", with: "            page_vma_mapped_walk_done(&pvmw);\n            return false;")
+    private static let bad = good.replacing("            page_vma_mapped_walk_done(&pvmw);\n", with: "")
 
     /// One process unlocks what the other has locked, too.
     private static let trace = """

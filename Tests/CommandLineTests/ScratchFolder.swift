@@ -47,3 +47,25 @@ extension ScratchFolder {
             """)
     }
 }
+
+/// A user's file: page_mlock_one() as in page_mlock.fixed.
+let pageMlockOneFixed = """
+    #include <mmdiff.h>
+
+    bool page_mlock_one(struct page *page, struct vm_area_struct *vma, unsigned long address, void *unused)
+    {
+        struct page_vma_mapped_walk pvmw = { .page = page, .vma = vma, .address = address };
+
+        if (!(READ_ONCE(vma->vm_flags) & VM_LOCKED))
+            return true;
+        while (page_vma_mapped_walk(&pvmw)) {
+            if (READ_ONCE(vma->vm_flags) & VM_LOCKED) {
+                mlock_vma_page(page);
+                page_vma_mapped_walk_done(&pvmw);
+                return false;
+            }
+        }
+        return true;
+    }
+
+    """

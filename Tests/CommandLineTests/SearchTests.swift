@@ -9,17 +9,7 @@ private let searchCheck = ProcessInfo.processInfo.environment["SEARCHCHECK"]
 /// Every search finds the outcomes that plain depth-first search finds.
 @Suite(.enabled(if: searchCheck != nil, "SEARCHCHECK is not set: make test"))
 struct SearchTests {
-    private let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-
-    init() throws {
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    }
-
-    private func file(_ name: String, _ text: String) throws -> String {
-        let path = folder.appending(path: name).path
-        try text.write(toFile: path, atomically: true, encoding: .utf8)
-        return path
-    }
+    private let folder = ScratchFolder()
 
     @Test(arguments: [
         // Locks, waits and ends of all kinds, in a few steps each.
@@ -52,7 +42,7 @@ struct SearchTests {
     }
 
     @Test func modesAgreeOnAPair() throws {
-        let arguments = [try file("idle.trace", RunTests.idle), "--pair", "try_to_munlock..page_mlock.posted"]
+        let arguments = [try folder.write("idle.trace", RunTests.idle), "--pair", "try_to_munlock..page_mlock.posted"]
         let expected = try states(arguments, "depth-first")
         #expect(!expected.isEmpty)
         #expect(try states(arguments, "reduced") == expected)
@@ -97,7 +87,8 @@ struct SearchTests {
 
     @Test func whatACFileTouchesIsRecorded() throws {
         let arguments = [
-            try file("counting.trace", Self.counting), "--pair", "new..\(try file("mine.c", Self.counter))",
+            try folder.write("counting.trace", Self.counting), "--pair",
+            "new..\(try folder.write("mine.c", Self.counter))",
         ]
         let expected = try states(arguments, "depth-first")
         // All three are counted, or two of them, or one.
@@ -114,10 +105,10 @@ struct SearchTests {
 
     /// Puts a copy of mmdiff into a folder, with something else as the build that records beside it.
     private func explore(beside recorded: (String) throws -> Void) throws -> Ended {
-        let copy = folder.appending(path: "mmdiff").path
+        let trace = try folder.write("idle.trace", RunTests.idle)
+        let copy = folder.path("mmdiff")
         try FileManager.default.copyItem(atPath: program.resolvingSymlinksInPath().path, toPath: copy)
         try recorded(copy + "-recorded")
-        let trace = try file("idle.trace", RunTests.idle)
         let arguments = ["explore", trace, "--pair", "try_to_munlock..page_mlock.posted", "--mode", "stateful"]
         return try runProgram(copy, arguments, [:])
     }

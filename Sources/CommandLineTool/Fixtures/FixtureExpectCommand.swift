@@ -38,11 +38,11 @@ struct FixtureExpectCommand: ParsableCommand {
         try files.checkUsed(by: old.map(\.fixture))
         for (name, fixture) in old {
             try fixture.checkNames()
-            guard let file = fixture.file, files.file(of: fixture) == nil else { continue }
+            guard let file = fixture.file, files.lackFile(of: fixture) else { continue }
             guard all else { throw InputError("\(name) is about \(file.name): give it with --file") }
             complain("mmdiff: \(name) is left as it is: it is about \(file.name), which is not given with --file")
         }
-        old.removeAll { $0.fixture.file != nil && files.file(of: $0.fixture) == nil }
+        old.removeAll { files.lackFile(of: $0.fixture) }
         let observed = try FixtureRunner(jobs: workers.jobs).observe(
             old.map { TraceToObserve($0.fixture, files, realigned: true) })
         var changed: [(old: FixtureName, new: Fixture)] = []
@@ -103,7 +103,7 @@ struct FixturePruneCommand: ParsableCommand {
         try files.checkUsed(by: fixtures.map(\.fixture))
         // One that was recorded because all do the same has done its work as long as they do.
         fixtures.removeAll { $0.fixture.verdict == .equal }
-        fixtures.removeAll { $0.fixture.file != nil && files.file(of: $0.fixture) == nil }
+        fixtures.removeAll { files.lackFile(of: $0.fixture) }
         for (_, fixture) in fixtures { try fixture.checkNames() }
         let observed = try FixtureRunner(jobs: workers.jobs).observe(
             fixtures.map { TraceToObserve($0.fixture, files, realigned: false) })

@@ -44,6 +44,9 @@ extension [HandedFile] {
     /// The one that a fixture is about; nil also if it is about none.
     func file(of fixture: Fixture) -> HandedFile? { first { $0.file.name == fixture.file?.name } }
 
+    /// Whether a fixture is about a C file that is not among them.
+    func lackFile(of fixture: Fixture) -> Bool { fixture.file != nil && file(of: fixture) == nil }
+
     /// - Throws: if one of them is none that the fixtures are about.
     func checkUsed(by fixtures: [Fixture]) throws {
         for handed in self where !fixtures.contains(where: { $0.file?.name == handed.file.name }) {

@@ -92,7 +92,7 @@ struct Verifier {
     private func judge(_ fixture: Fixture, _ observed: ObservedTrace, _ result: inout Verification) {
         result.details = observed.moved.map { "the schedule has drifted: \($0)" }
         if !result.details.isEmpty { result.result = .drifted }
-        if let file = fixture.file { result.details += remarks(on: file) }
+        if let file = fixture.file { result.details += remarks(on: file, files.file(of: fixture)) }
         for on in observed.variants {
             guard let outcome = on.outcome else {
                 result.result = .deviates
@@ -119,9 +119,9 @@ struct Verifier {
 }
 
 extension Verifier {
-    /// What is to be said of the C file of a fixture.
-    private func remarks(on file: CFile) -> [String] {
-        guard let handed = files.first(where: { $0.file.name == file.name }) else {
+    /// What is to be said of the C file of a fixture, and of the one that is handed over for it.
+    private func remarks(on file: CFile, _ handed: HandedFile?) -> [String] {
+        guard let handed else {
             return ["\(file.name): skipped: not given with --file"]
         }
         guard handed.file.digest != file.digest else { return [] }

@@ -34,13 +34,13 @@ final class UnsettledCutter: TraceCutter {
 
     /// Cuts as far as possible.
     ///
-    /// - Returns: what the smallest trace, which is loaded then, shows; nil if no cut was any good.
+    /// - Returns: what the smallest trace, which is loaded then, shows; nil if it shows nothing where both memories are
+    ///   laid out alike.
     func cut() -> Picture? {
         if ownSeed.schedule != 0 { withoutPreemption() }
-        let before = left
         cutProgram()
         cutDetails()
-        guard before > left, load(smallest) else { return nil }
+        guard pair.load(smallest, vocabulary) else { return nil }
         let picture = Picture(pair, seed)
         return shows(picture) ? picture : nil
     }
@@ -54,16 +54,11 @@ final class UnsettledCutter: TraceCutter {
     func tries(_ smaller: Trace) -> Bool {
         guard hasBudget else { return false }
         left -= 1
-        guard load(smaller) else { return false }
+        guard pair.load(smaller, vocabulary) else { return false }
         let outcomes = (run(.base), run(.patched))
         guard differ(outcomes.0, outcomes.1), shows(Picture(pair, seed)), smaller.isWritable else { return false }
         smallest = smaller
         return true
-    }
-
-    private func load(_ trace: Trace) -> Bool {
-        guard let compiled = try? CompiledTrace(trace, vocabulary) else { return false }
-        return pair.load(compiled)
     }
 
     private func run(_ side: Side) -> Outcome {
