@@ -204,28 +204,43 @@ extension PairOfMachines {
         return false
     }
 
-    /// The schedule with preemptions inside what the pair changes moved to where the same label is passed for as many
-    /// times there: a part that is split out is a function of another name.
+    /// The schedule with preemptions inside what the pair changes moved to where this side does the same: a part that
+    /// is split out is a function of another name.
     ///
     /// - Returns: beside it, the numbers of the decisions that were moved.
-    private func aligned(_ schedule: Schedule, for side: Side) -> (Schedule, moved: [Int]) {
+    func aligned(_ schedule: Schedule, for side: Side) -> (Schedule, moved: [Int]) {
         let (own, other) = (places(schedule, on: side), places(schedule, on: side.other))
-        /// What is changed, or what only one side has.
-        func inside(_ places: [PassedPlace], besides others: [PassedPlace]) -> [PassedPlace] {
-            let known = Set(others.map(\.function))
-            return places.filter { $0.isChanged || !known.contains($0.function) }
-        }
-        let (ownInside, otherInside) = (inside(own, besides: other), inside(other, besides: own))
+        let known = Set(own.map(\.function))
         var (aligned, moved) = (schedule, [Int]())
         for (number, decision) in schedule.decisions.enumerated() where !decision.forced {
-            let isLike = { (place: PassedPlace) in place.isOfStep(of: decision) && place.label == decision.label }
-            guard let time = otherInside.filter(isLike).firstIndex(where: { $0.isPlace(of: decision) }),
-                let place = ownInside.filter(isLike).dropFirst(time).first, !place.isPlace(of: decision)
+            let step = other.filter { $0.isOfStep(of: decision) }
+            guard let index = step.firstIndex(where: { $0.isPlace(of: decision) }),
+                step[index].isChanged || !known.contains(step[index].function)
             else { continue }
+            // Up to here, this side has done the same.
+            var before = aligned
+            before.decisions.removeSubrange(number...)
+            let ownStep = places(before, on: side).filter { $0.isOfStep(of: decision) }
+            guard let place = counterpart(of: index, of: step, in: ownStep), !place.isPlace(of: decision) else {
+                continue
+            }
             aligned = aligned.moving(number, to: place)
             moved.append(number)
         }
         return (aligned, moved)
+    }
+
+    /// The place of one side's step that is one of the other side's: the one after as many places, if that has the
+    /// label, else the one where the label is passed for as many times inside what is changed, or only one side has.
+    private func counterpart(of index: Int, of step: [PassedPlace], in own: [PassedPlace]) -> PassedPlace? {
+        let label = step[index].label
+        if index < own.count, own[index].label == label { return own[index] }
+        func inside(_ places: [PassedPlace], besides others: [PassedPlace]) -> [PassedPlace] {
+            let known = Set(others.map(\.function))
+            return places.filter { $0.label == label && ($0.isChanged || !known.contains($0.function)) }
+        }
+        let times = inside(Array(step[..<index]), besides: own).count
+        return inside(own, besides: step).dropFirst(times).first
     }
 
     private func vocabulary(of trace: Trace) -> Vocabulary {

@@ -43,8 +43,69 @@ private let forgetful = Variant(
     }
 }
 
+/// page_mlock.fixed with what is done to a page that was found split out of the walker.
+private let splitFixed = Variant(
+    name: "split", era: "v5.13", summary: "the same in two functions", changedFunctions: ["page_mlock_one"]
+) { table in
+    munlockSplit.variant("page_mlock.fixed")!.install(table)
+    table.page_mlock_one = { page, vma, address, _ in
+        var pvmw = page_vma_mapped_walk(
+            page: page, vma: vma, address: address, pmd: nil, pte: nil, ptl: nil, flags: 0)
+        yield_point("vm_flags", "page_mlock_one")
+        if vma.vm_flags & VM_LOCKED == 0 { return true }
+        while ops.page_vma_mapped_walk(&pvmw) {
+            if mlock_in_vma(&pvmw) { return false }
+        }
+        return true
+    }
+}
+
+private func mlock_in_vma(_ pvmw: UnsafeMutablePointer<page_vma_mapped_walk>) -> Bool {
+    yield_point("vm_flags")
+    if pvmw.pointee.vma.vm_flags & VM_LOCKED == 0 { return false }
+    ops.mlock_vma_page(pvmw.pointee.page)
+    page_vma_mapped_walk_done(pvmw)
+    return true
+}
+
 extension DifferentialTests {
     @Suite struct SettlementTests {
+        /// Its yield points have other names, so that those of the walker are passed less often.
+        @Test(arguments: [Side.base, .patched]) func scheduleIsFollowedIntoAPartThatIsSplitOut(_ side: Side) throws {
+            let pair = try PairOfMachines(
+                base: #require(munlockSplit.variant("page_mlock.fixed")), patched: splitFixed, arenas: arenas)
+            let trace = try Trace(parsing: manyWalks, file: "test", eras: [vocabulary])
+            try #require(pair.load(CompiledTrace(trace, vocabulary)))
+            var moved = 0
+            for number in 0..<40 {
+                ScheduleSeed(seed: 1, trace: 0, schedule: number).strategy().install()
+                let run = pair.recorded(side.other)
+                let (schedule, numbers) = pair.aligned(run.schedule, for: side)
+                #expect(pair.execute(schedule, on: side).essence == run.essence, "schedule \(number)")
+                moved += numbers.count
+            }
+            #expect(moved > 20)
+        }
+
+        private let manyWalks = """
+            mmdiff trace 1
+            era v5.13
+            machine cpus=2 nodes=1 pages=32 ptes=16 pmds=2 swap=8 pagevec=15
+            setup
+              p0 mmap(0x10000, 0x10000, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS|MAP_LOCKED, -, 0)
+              p0 fork(p1)
+              p0 fork(p2)
+            task t0 p0 cpu=0
+              write(0x1c000)
+              mlockall(MCL_CURRENT)
+            task t1 p1 cpu=0
+              mlock(0x1c000, 0x5000)
+              munlock(0x10000, 0x10000)
+            task t2 p2 cpu=0
+              mlockall(MCL_CURRENT)
+
+            """
+
         private func campaign(_ base: String, _ patched: Variant, schedules: Int, traces: Int) throws -> Campaign {
             let pair = try PairOfMachines(
                 base: #require(munlockSplit.variant(base)), patched: patched, arenas: arenas)

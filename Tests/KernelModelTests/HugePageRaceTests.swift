@@ -138,7 +138,7 @@ extension KernelModelTests {
 
         @Test func shmemLockedByTwo() {
             TestMachine.race(
-                shape,
+                shape, defect: VIOLATION_lost_huge_mlock,
                 setup: {
                     shmem()
                     fork(1)

@@ -78,6 +78,25 @@ extension KernelModelTests {
             }
         }
 
+        @Test func lostMlock() {
+            expectBreaks(
+                VIOLATION_lost_mlock,
+                mutant: {
+                    // Asks nobody else who maps the page.
+                    $0.__munlock_isolated_page = { ops.putback_lru_page($0) }
+                }
+            ) {
+                mapAndFill()
+                // Else mlock() gives each process pages of its own.
+                #expect(ops.do_mprotect(base, length, PROT_READ) == 0)
+                fork(1)
+                mlock()
+                become(1)
+                mlock()
+                munlock()
+            }
+        }
+
         @Test func unevictableWithoutReason() {
             expectBreaks(
                 VIOLATION_unevictable_without_reason,

@@ -79,6 +79,12 @@ public let invariants: [Invariant] = [
     Invariant(
         kind: VIOLATION_table_in_use.rawValue, name: "table-in-use",
         rule: "a page table that walkers may still look at maps nothing when it is given up"),
+    Invariant(
+        kind: VIOLATION_lost_mlock.rawValue, name: "lost-mlock",
+        rule: "munlock that could isolate a page leaves it mlocked where another VM_LOCKED vma maps it"),
+    Invariant(
+        kind: VIOLATION_lost_huge_mlock.rawValue, name: "lost-huge-mlock",
+        rule: "the same of a file's huge page, where a pmd maps it"),
 ]
 
 /// Checks the machine at rest.  Call it after a drain of all CPUs, when no task runs.

@@ -225,7 +225,11 @@ private struct StateWalk {
                 let entry = device.entry(index).pointee
                 if entry.address == 0 { continue }
                 visitor.enter("entry", UInt64(entry.address))
-                visitor.field("page", name(pfn_to_page(entry.pfn)), .page)
+                // Of a huge page that a pmd maps, only the head has a name before.
+                let page = pfn_to_page(entry.pfn)
+                let head = compound_head(page)
+                visitor.field("page", name(head), .page)
+                if page !== head { visitor.number("part", Int(page_to_pfn(page) - page_to_pfn(head))) }
                 visitor.number("write", Int(entry.write))
                 visitor.leave()
             }

@@ -50,6 +50,7 @@ private func mlock_vma_page(_ page: page) {
     VM_BUG_ON_PAGE(PageCompound(page) && PageDoubleMap(page), "PageCompound(page) && PageDoubleMap(page)")
     yield_point("PageMlocked")
     if TestSetPageMlocked(page) { return }
+    page.lost_mlock = 0
     let nr_pages = Int(thp_nr_pages(page))
     account_mlocked(nr_pages)
     count(UNEVICTABLE_PGMLOCKED, nr_pages)
@@ -65,6 +66,13 @@ private func __munlock_isolated_page(_ page: page) {
     yield_point("PageMlocked")
     if !PageMlocked(page) { count(UNEVICTABLE_PGMUNLOCKED, Int(thp_nr_pages(page))) }
     ops.putback_lru_page(page)
+}
+
+/// Calls __munlock_isolated_page(), and notes what became of the mlocks of others.
+private func munlock_isolated_page(_ page: page) {
+    let wanted = isMlockedByVMA(page)
+    ops.__munlock_isolated_page(page)
+    page.lost_mlock = wanted && !PageMlocked(page) && isMlockedByVMA(page) ? 1 : 0
 }
 
 /// Somebody else holds the page off its list.  What is lost here, reclaim repairs.
@@ -83,7 +91,7 @@ private func munlock_vma_page(_ page: page) -> UInt32 {
     let nr_pages = Int(thp_nr_pages(page))
     account_mlocked(-nr_pages)
     if ops.isolate_lru_page(page) == 0 {
-        ops.__munlock_isolated_page(page)
+        munlock_isolated_page(page)
     } else {
         __munlock_isolation_failed(page)
     }
@@ -160,7 +168,7 @@ private func __munlock_pagevec(_ pvec: pagevec) {
         lock_page(page)
         if !__putback_lru_fast_prepare(page, pvec_putback, &pgrescued) {
             get_page(page)
-            ops.__munlock_isolated_page(page)
+            munlock_isolated_page(page)
             unlock_page(page)
             ops.put_page(page)
         }

@@ -408,6 +408,7 @@ private func prep_new_page(_ page: page, _ order: UInt32) {
         page._mapcount = -1
         page._refcount = 0
         page.contents = 0
+        page.lost_mlock = 0
     }
     page._refcount = 1
     if order > 0 { prep_compound_page(page, order) }

@@ -193,6 +193,8 @@ enum violation_kind {
 	VIOLATION_locked_special,
 	VIOLATION_anon_exclusive,
 	VIOLATION_table_in_use,
+	VIOLATION_lost_mlock,
+	VIOLATION_lost_huge_mlock,
 	NR_VIOLATION_KINDS
 };
 

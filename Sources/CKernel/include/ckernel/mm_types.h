@@ -49,6 +49,7 @@ KERNEL_OBJECT(page) {
 	u8 order;
 	u8 deferred;           /* queued for a deferred split; head only */
 	u8 free_state;         /* enum free_state */
+	u8 lost_mlock;         /* for an invariant: the last munlock took it from another VM_LOCKED vma */
 	u32 birth;             /* the allocations before its own: an order without pfns */
 	int compound_pincount; /* FOLL_PIN references; head only */
 	struct list_head deferred_list;
