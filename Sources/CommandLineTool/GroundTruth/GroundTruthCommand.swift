@@ -122,6 +122,7 @@ struct GroundTruthCommand: ParsableCommand {
             "\(control.pair): \(part.progress.schedules) schedules of random traces, \(alarms.count) false alarms; "
                 + "\(complete.traces) small traces explored in \(complete.schedules) schedules, "
                 + "\(complete.different.count) with different outcomes")
+        for alarm in alarms { complain("\(alarm.verdict.rawValue): \(alarm.key), seed \(alarm.seed)\n\(alarm.trace)") }
         for trace in complete.different { complain(trace) }
         return GroundTruthTable.Control(
             family: control.family, pair: control.pair, traces: part.progress.traces,

@@ -12,7 +12,7 @@ extension Trace {
     func without(task number: Int) -> Trace {
         var smaller = self
         smaller.tasks.remove(at: number)
-        smaller.schedule?.renumber { $0 == number ? nil : $0 > number ? $0 - 1 : $0 }
+        smaller.schedule?.remove(task: number)
         return smaller
     }
 
@@ -57,13 +57,29 @@ extension Schedule {
     /// Preemptions: switches away from a task that could have gone on, and moves to another CPU.
     public var preemptions: Int { decisions.count { !$0.forced } }
 
-    /// Gives tasks other numbers; what is said of those that get none is left out.
-    fileprivate mutating func renumber(_ new: (Int) -> Int?) {
-        start = start.flatMap(new)
-        decisions = decisions.compactMap { decision in
-            guard let task = new(decision.task), let next = new(decision.next) else { return nil }
+    /// Leaves one task out: whoever let it run lets run whom it let run.
+    fileprivate mutating func remove(task removed: Int) {
+        let number = { (task: Int) in task > removed ? task - 1 : task }
+        var kept: [Decision] = []
+        /// The decision for the removed task.
+        var open: Decision?
+        for decision in decisions where decision.next != removed || decision.task != removed {
+            if decision.next == removed {
+                open = decision
+            } else if decision.task != removed {
+                kept.append(decision)
+            } else if var earlier = open {
+                open = nil
+                earlier.next = decision.next
+                if earlier.next != earlier.task { kept.append(earlier) }
+            } else if start == removed {
+                start = decision.next
+            }
+        }
+        start = start == removed ? nil : start.map(number)
+        decisions = kept.map { decision in
             var renumbered = decision
-            (renumbered.task, renumbered.next) = (task, next)
+            (renumbered.task, renumbered.next) = (number(decision.task), number(decision.next))
             return renumbered
         }
     }
