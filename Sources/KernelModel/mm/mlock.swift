@@ -50,7 +50,6 @@ private func mlock_vma_page(_ page: page) {
     VM_BUG_ON_PAGE(PageCompound(page) && PageDoubleMap(page), "PageCompound(page) && PageDoubleMap(page)")
     yield_point("PageMlocked")
     if TestSetPageMlocked(page) { return }
-    page.lost_mlock = 0
     let nr_pages = Int(thp_nr_pages(page))
     account_mlocked(nr_pages)
     count(UNEVICTABLE_PGMLOCKED, nr_pages)

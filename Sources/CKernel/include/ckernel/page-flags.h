@@ -58,6 +58,14 @@ static inline struct page *compound_head(struct page *page)
 	return page->compound_head ? page->compound_head : page;
 }
 
+static inline void set_page_flag(struct page *page, enum pageflags bit)
+{
+	page->flags |= 1UL << bit;
+	/* Whoever it is that mlocks a page makes up for a munlock. */
+	if (bit == PG_mlocked)
+		page->lost_mlock = 0;
+}
+
 #define PAGE_FLAG_ON(name, bit, target)                                              \
 	static inline bool Page##name(struct page *page)                             \
 	{                                                                            \
@@ -65,7 +73,7 @@ static inline struct page *compound_head(struct page *page)
 	}                                                                            \
 	static inline void SetPage##name(struct page *page)                          \
 	{                                                                            \
-		target(page)->flags |= 1UL << (bit);                                 \
+		set_page_flag(target(page), bit);                                    \
 	}                                                                            \
 	static inline void ClearPage##name(struct page *page)                        \
 	{                                                                            \
