@@ -81,14 +81,31 @@ extension Campaign {
                 level: "invariants", direction: .both, subject: [invariant.name], verdict: .preExisting, traces: 1,
                 seed: seed, firstDivergence: nil, broken: [], difference: [], trace: "",
                 effort: "both sides break it", claim: nil)
-            if !findings.contains(where: { $0.key == finding.key }) {
-                let detail = Picture(pair, seed)[side]
-                finding.broken = detail.broken.filter { $0.name == invariant.name }
-                var scheduled = trace
-                scheduled.schedule = detail.schedule
-                finding.trace = scheduled.description
+            if findings.contains(where: { $0.isSame(as: finding) }) {
+                merge(finding)
+                continue
             }
-            merge(finding) { seed.strategy().install() }
+            let cutter = cutter(of: trace, seed, brokenOnBoth: invariant)
+            let whole = Picture(pair, seed)
+            let smaller = cutter.cut()
+            guard smaller != nil || pair.load(trace, vocabulary, alike: false) else { continue }
+            var (scheduled, place) = smaller == nil ? (trace, seed) : (cutter.smallest, cutter.seed)
+            let detail = (smaller ?? whole)[side]
+            finding.broken = detail.broken.filter { $0.name == invariant.name }
+            scheduled.schedule = detail.schedule
+            finding.trace = scheduled.description
+            merge(finding) { place.strategy().install() }
+            _ = pair.load(trace, vocabulary, alike: false)
         }
+    }
+
+    /// Keeps what breaks an invariant on both sides under one schedule.
+    private func cutter(
+        of trace: Trace, _ seed: ScheduleSeed, brokenOnBoth invariant: Invariant
+    ) -> UnsettledCutter {
+        let isBroken = { (outcome: Outcome) in outcome.essence.violations & 1 << invariant.kind != 0 }
+        return UnsettledCutter(
+            pair, trace, vocabulary, seed, differ: { isBroken($0) && isBroken($1) },
+            shows: { isBroken($0.base.outcome) && isBroken($0.patched.outcome) })
     }
 }

@@ -126,6 +126,45 @@ extension DifferentialTests {
             #expect(!campaign.findings.contains { $0.verdict.isUnexpected && $0.level != "cost" })
         }
 
+        /// Of a trace with much that it does not need, what both sides break is left.
+        @Test func whatBothSidesBreakIsCutDown() throws {
+            let pair = try pair("try_to_munlock", "page_mlock.posted")
+            let trace = try Trace(parsing: hugeMunlock, file: "test", eras: [vocabulary])
+            var configuration = CampaignConfiguration()
+            (configuration.traces, configuration.schedules) = (1, 8)
+            let campaign = Campaign(pair, .given(trace), vocabulary, claims: [], configuration: configuration)
+            campaign.run()
+            let finding = try #require(campaign.findings.first { $0.subject == ["lost-huge-mlock"] })
+            #expect(finding.verdict == .preExisting && finding.broken.map(\.name) == ["lost-huge-mlock"])
+            let left = try Trace(parsing: finding.trace, file: "test", eras: [vocabulary])
+            #expect(left.tasks.count == 1 && left.operations <= 6, "\(finding.trace)")
+            try #require(pair.load(left, vocabulary))
+            for side in [Side.base, .patched] {
+                let broken = try pair.execute(#require(left.schedule), on: side).essence.violations
+                #expect(broken & 1 << VIOLATION_lost_huge_mlock.rawValue != 0)
+            }
+        }
+
+        private let hugeMunlock = """
+            mmdiff trace 1
+            era v5.13
+            machine cpus=2 nodes=1 pages=32 ptes=8 pmds=4 swap=2 pagevec=15
+            file f0 shmem pages=8 huge
+            setup
+              p0 mmap(0x10000, 0x2000, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_FIXED|MAP_ANONYMOUS, -, 0)
+              p0 mmap(0x8000, 0x8000, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_FIXED|MAP_POPULATE, f0, 0)
+              p0 fork(p1)
+              p0 mlock(0x8000, 0x8000)
+              p1 mlock(0x8000, 0x8000)
+            task t0 p0 cpu=0
+              write(0x10000)
+              munlock(0x8000, 0x8000)
+            task t1 p0 cpu=1
+              read(0x11000)
+              write(0x11000)
+
+            """
+
         @Test func whatCannotBeRepeatedIsNotReported() throws {
             let campaign = try campaign("page_mlock.posted", forgetful, schedules: 16, traces: 2)
             let words = try #require(campaign.irreproducible)
