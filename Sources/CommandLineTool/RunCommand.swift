@@ -222,7 +222,7 @@ struct RunCommand: ParsableCommand {
         if strategy != .portfolio { command += " --strategy \(strategy.rawValue)" }
         if let claims { command += " --claims \(claims)" }
         var reported = ReportedFinding(finding, again: command)
-        if finding.verdict.isUnexpected {
+        if finding.verdict.isUnexpected || finding.verdict == .preExisting {
             let file = try files.write(finding, family: pair.family, pair: pair.name)
             reported.traceFile = file
             reported.replay = pair.side(finding.direction).map { "mmdiff replay \(file) --variant \($0)" }

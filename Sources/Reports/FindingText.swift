@@ -11,7 +11,8 @@ public struct FindingText {
     public init(_ item: ReportedFinding, _ number: String = "") {
         let finding = item.finding
         lines = ["\(number)\(finding.verdict.rawValue): \(finding.headline)"]
-        add("settled", [finding.effort])
+        // The headline says so.
+        if finding.verdict != .preExisting { add("settled", [finding.effort]) }
         add("how", Array(told(finding.story)))
         add(finding.verdict == .crash ? "at" : "diverges", finding.firstDivergence.map { [$0] } ?? [])
         add("breaks", finding.broken.flatMap(\.told))

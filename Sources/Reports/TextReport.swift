@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A report for people: one paragraph a finding, one line for what is not the patch's fault, a table at the end.
+// A report for people: one paragraph a finding, fewer lines for what is not the patch's fault, a table at the end.
 
 import Differential
 
@@ -42,7 +42,7 @@ public struct TextReport {
         let listed = pair.findings.filter { !$0.isTold && $0.finding.coveredBy == nil }
         for (number, finding) in told.enumerated() { append(finding, number + 1) }
         if !listed.isEmpty { lines.append("") }
-        for item in listed { lines.append("  " + item.line) }
+        for item in listed { lines += item.lines.map { "  " + $0 } }
         appendClaims(pair)
         lines.append("")
     }
@@ -100,8 +100,10 @@ extension ReportedFinding {
     /// What the patch did, or is said to do, deserves a paragraph.
     fileprivate var isTold: Bool { finding.verdict.isUnexpected }
 
-    fileprivate var line: String {
-        "\(finding.verdict.rawValue): \(finding.headline)"
+    /// What is broken anyway deserves to be looked at, if another time.
+    fileprivate var lines: [String] {
+        finding.verdict == .preExisting
+            ? FindingText(self).lines : ["\(finding.verdict.rawValue): \(finding.headline)"]
     }
 }
 

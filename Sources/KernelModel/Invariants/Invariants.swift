@@ -84,7 +84,7 @@ public let invariants: [Invariant] = [
         rule: "munlock that could isolate a page leaves it mlocked where another VM_LOCKED vma maps it"),
     Invariant(
         kind: VIOLATION_lost_huge_mlock.rawValue, name: "lost-huge-mlock",
-        rule: "the same of a file's huge page, where a pmd maps it"),
+        rule: "munlock that could isolate a file's huge page leaves it mlocked where another VM_LOCKED vma has its pmd"),
 ]
 
 /// Checks the machine at rest.  Call it after a drain of all CPUs, when no task runs.
