@@ -31,10 +31,10 @@ import Testing
     }
 
     @Test func theBadCommitIsFound() throws {
-        let good = pageMlockOneFixed
+        let good = pageMlockFixed
         let renamed = good.replacing("unused)", with: "arg)")
         let broken = renamed.replacing("return true;\n}", with: "return frob;\n}")
-        let bad = renamed.replacing("            page_vma_mapped_walk_done(&pvmw);\n", with: "")
+        let bad = renamed.replacing("\t\t\tpage_vma_mapped_walk_done(&pvmw);\n", with: "")
         let commented = "/* Walks the mappings of a page. */\n" + bad
         _ = try folder.write("README", "A history.\n")
         _ = try git("init", "--quiet", "--initial-branch=main")
@@ -62,7 +62,7 @@ import Testing
     @Test(arguments: ["return frob;", "static int count; return count++;"])
     func aFileThatIsNoVariantIsStatus125(_ line: String) throws {
         let mine = try folder.write(
-            "mine.c", pageMlockOneFixed.replacing("return true;\n}", with: "\(line)\n}"))
+            "mine.c", pageMlockFixed.replacing("return true;\n}", with: "\(line)\n}"))
         let end = try mmdiff("run", "munlock-split", "--pair", "page_mlock.fixed..\(mine)", "--traces", "1")
         #expect(end.status == 125)
         #expect(end.output == "")

@@ -4,9 +4,9 @@ import Testing
 
 /// Fixtures about a user's C file: kept without the file, checked where it is handed over.
 @Suite struct FixtureCFileTests {
-    private static let good = pageMlockOneFixed
+    private static let good = pageMlockFixed
     /// A walker that leaves without giving the page table lock back.
-    private static let bad = good.replacing("            page_vma_mapped_walk_done(&pvmw);\n", with: "")
+    private static let bad = good.replacing("\t\t\tpage_vma_mapped_walk_done(&pvmw);\n", with: "")
 
     /// One process unlocks what the other has locked, too.
     private static let trace = """

@@ -48,24 +48,6 @@ extension ScratchFolder {
     }
 }
 
-/// A user's file: page_mlock_one() as in page_mlock.fixed.
-let pageMlockOneFixed = """
-    #include <mmdiff.h>
-
-    bool page_mlock_one(struct page *page, struct vm_area_struct *vma, unsigned long address, void *unused)
-    {
-        struct page_vma_mapped_walk pvmw = { .page = page, .vma = vma, .address = address };
-
-        if (!(READ_ONCE(vma->vm_flags) & VM_LOCKED))
-            return true;
-        while (page_vma_mapped_walk(&pvmw)) {
-            if (READ_ONCE(vma->vm_flags) & VM_LOCKED) {
-                mlock_vma_page(page);
-                page_vma_mapped_walk_done(&pvmw);
-                return false;
-            }
-        }
-        return true;
-    }
-
-    """
+/// A user's file: page_mlock.fixed in C, which the project's own rewritten functions start from, too.
+let pageMlockFixed = try! String(
+    contentsOf: project.appending(path: "Variants/MunlockSplit/refactors/page_mlock_fixed.c"), encoding: .utf8)
